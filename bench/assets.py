@@ -1,0 +1,256 @@
+"""Where files come from: the folders that are searched, what their hashes say, what can be fetched.
+
+Nothing here touches the network except `fetch`, which a person asks for.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.api import BenchError, Missing
+from bench.canonical import digest, dumps
+
+DATA_DIR = "BENCH_DATA_DIR"
+CACHE_DIR = "BENCH_CACHE_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One file that can be fetched: mirrors to try in order, its hash, its place in a data folder.
+
+    `known_hash` is a sha256, or "md5:..." where the publisher gives nothing better.
+    """
+
+    urls: tuple[str, ...]
+    known_hash: str
+    path: str
+
+
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+_FASHION = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+)
+TRAIN_IDX = "train-images-idx3-ubyte.gz"
+TEST_IDX = "t10k-images-idx3-ubyte.gz"
+
+
+def _mirrored(folder: str, mirrors: tuple[str, ...], name: str, known_hash: str) -> Remote:
+    return Remote(tuple(mirror + name for mirror in mirrors), known_hash, f"{folder}/{name}")
+
+
+FETCHABLE: dict[str, tuple[Remote, ...]] = {
+    "mnist": (
+        _mirrored(
+            "mnist",
+            _MNIST,
+            TRAIN_IDX,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        ),
+        _mirrored(
+            "mnist",
+            _MNIST,
+            TEST_IDX,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        ),
+    ),
+    "fashion-mnist": (
+        _mirrored("fashion-mnist", _FASHION, TRAIN_IDX, "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        _mirrored("fashion-mnist", _FASHION, TEST_IDX, "md5:bef4ecab320f06d8554ea6380940ec79"),
+    ),
+    "cifar10": (
+        Remote(
+            ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+            "md5:c32a1d4ab5d03f1284b67883e8d87530",
+            "cifar10/cifar-10-binary.tar.gz",
+        ),
+    ),
+}
+"""What `python -m bench fetch NAME` can bring: images only, no labels."""
+
+
+# ---------------------------------------------------------------------------------- folders
+
+
+def cache_dir() -> Path:
+    """Return the folder for what can be made again: downloads, resized images, hashes."""
+    if os.environ.get(CACHE_DIR):
+        return Path(os.environ[CACHE_DIR]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "bench"
+
+
+def data_dirs() -> tuple[Path, ...]:
+    """Return the folders searched for data: those of BENCH_DATA_DIR, then the fetched ones."""
+    named = [part for part in os.environ.get(DATA_DIR, "").split(os.pathsep) if part]
+    return (*(Path(part).expanduser() for part in named), cache_dir() / "data")
+
+
+def find(*names: str) -> Path | None:
+    """Return the first of these relative names that exists in a data folder, else None.
+
+    The names are tried in order within a folder, the folders in the order of BENCH_DATA_DIR.
+    """
+    for folder in data_dirs():
+        for name in names:
+            if (folder / name).exists():
+                return folder / name
+    return None
+
+
+def locate(asset: str, *names: str) -> Path:
+    """Return the first of these relative names that exists in a data folder.
+
+    Raises:
+        Missing: If none does; the message says how to get or where to put it.
+    """
+    found = find(*names)
+    if found is None:
+        raise missing(asset, *names)
+    return found
+
+
+def missing(asset: str, *names: str) -> Missing:
+    """Return the error for an asset of which none of these relative names was found."""
+    searched = ", ".join(str(folder) for folder in data_dirs())
+    place = names[0]
+    mend = f"put it at {place} in a folder named by {DATA_DIR} ({DATA_DIR}=/folder/that/holds/it)"
+    if asset in FETCHABLE:
+        mend = f"run `python -m bench fetch {asset}`, or {mend}"
+    return Missing(f"{asset} is not on this machine: no {' or '.join(names)} in {searched}; {mend}")
+
+
+# ------------------------------------------------------------------------------------ hashes
+
+
+def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
+    """Call `write` with a new binary file and move it to `path` once it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remembered(question: Any, answer: Callable[[], Any]) -> Any:
+    """Return `answer()`, kept on disk under its JSON-able question; a lost memory is made again."""
+    key = digest(question)
+    path = cache_dir() / "memory" / key[:2] / f"{key}.json"
+    try:
+        return json.loads(path.read_text())["answer"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = answer()
+    text = dumps({"answer": found})
+    try:
+        write_atomically(path, lambda file: file.write(text.encode()))
+    except OSError:
+        pass  # a read-only cache costs time, nothing else
+    return found
+
+
+def stamp(path: Path) -> list[Any]:
+    """Return what changes whenever a file's content does, without reading it."""
+    status = path.stat()
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def sha256(path: Path) -> str:
+    """Return a file's sha256; read once and remembered while size and times stay the same."""
+    return _hash(path, "sha256")
+
+
+def _hash(path: Path, algorithm: str) -> str:
+    try:
+        return _remembered_hash(tuple(stamp(path)), algorithm)
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read ({error.strerror}); expected a file") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _remembered_hash(stamped: tuple[Any, ...], algorithm: str) -> str:
+    def compute() -> str:
+        with Path(stamped[0]).open("rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+
+    return remembered([algorithm, *stamped], compute)
+
+
+def verified(path: Path, known_hash: str) -> Path:
+    """Return `path` if its content has this hash (sha256, or "md5:...").
+
+    Raises:
+        BenchError: If it has another.
+    """
+    algorithm, _, expected = known_hash.rpartition(":")
+    found = _hash(path, algorithm or "sha256")
+    if found != expected.lower():
+        raise BenchError(
+            f"{path} is not the expected file: its {algorithm or 'sha256'} is {found}, "
+            f"expected {expected}; it is damaged or another version: remove it and get it again"
+        )
+    return path
+
+
+def remote_file(asset: str, name: str) -> Path:
+    """Return a fetchable asset's file of that relative name, found and verified.
+
+    Raises:
+        Missing: If it is in no data folder.
+        BenchError: If its hash is wrong.
+    """
+    remote = next(remote for remote in FETCHABLE[asset] if remote.path == name)
+    return verified(locate(asset, name), remote.known_hash)
+
+
+# ------------------------------------------------------------------------------------ network
+
+
+def fetch(asset: str) -> list[Path]:
+    """Download an asset into the cache and return its files; those that are there are kept.
+
+    Raises:
+        BenchError: If nothing of that name can be fetched.
+        Missing: If no mirror delivers the expected file.
+    """
+    if asset not in FETCHABLE:
+        raise BenchError(f"'{asset}' cannot be fetched; what can be: {', '.join(FETCHABLE)}")
+    return [_fetch_one(asset, remote) for remote in FETCHABLE[asset]]
+
+
+def _fetch_one(asset: str, remote: Remote) -> Path:
+    import pooch
+
+    target = cache_dir() / "data" / remote.path
+    if target.exists():
+        return verified(target, remote.known_hash)
+    pooch.get_logger().setLevel("WARNING")
+    faults = []
+    for url in remote.urls:
+        try:
+            pooch.retrieve(url, remote.known_hash, fname=target.name, path=target.parent)
+        except ValueError:  # pooch compared the hashes and kept nothing
+            faults.append(f"{url}: not the expected content")
+        except OSError as error:  # those of requests included
+            faults.append(f"{url}: {type(error).__name__}")
+        else:
+            return target
+    raise Missing(
+        f"{asset}: {remote.path} could not be downloaded ({'; '.join(faults)}); get it elsewhere "
+        f"and put it at {remote.path} in a folder named by {DATA_DIR}"
+    )

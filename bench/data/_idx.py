@@ -1,0 +1,95 @@
+"""The idx format of MNIST and its kin: magic, dimensions, bytes; gzipped.
+
+Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
+"""
+
+import gzip
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import assets
+from bench.api import BenchError
+from bench.data._arrays import cached, check_size, check_split, resize_rule, resized
+
+MAGIC = 0x00000803
+"""Unsigned bytes (08) in three dimensions (03)."""
+HEADER = 16
+SIDE = 28
+
+
+def read_images(path: Path, count: int, side: int = SIDE) -> np.ndarray:
+    """Return the uint8 images [count, side, side] of a gzipped idx file.
+
+    Raises:
+        BenchError: If the file is damaged, or its header or length is not that of these images.
+    """
+    length = HEADER + count * side * side
+    try:
+        with gzip.open(path) as file:
+            data = file.read(length + 1)  # one more than expected tells a file that is too long
+            if len(data) <= length:
+                file.read(1)  # reaches the end, where gzip compares its checksum
+    except (OSError, EOFError, zlib.error) as error:
+        raise BenchError(
+            f"{path} cannot be unpacked ({error}); it is damaged: get it again"
+        ) from error
+    header = struct.unpack(">4I", data[:HEADER].ljust(HEADER, b"\0"))
+    expected = (MAGIC, count, side, side)
+    if header != expected:
+        raise BenchError(
+            f"{path} has the idx header {header}, expected {expected} (magic, images, rows, "
+            "columns); it is another file: get it again"
+        )
+    if len(data) != length:
+        size = "longer" if len(data) > length else f"{len(data)} bytes"
+        raise BenchError(
+            f"{path} unpacks to {size}, expected exactly {length} bytes; "
+            "it is damaged: get it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=HEADER).reshape(count, side, side)
+
+
+class IdxImages:
+    """Grey 28x28 images in two gzipped idx files with the official train and test parts."""
+
+    channels = 1
+    same_data = True
+    mirrors = False
+    counts: Mapping[str, int] = {"train": 60_000, "test": 10_000}
+    files: Mapping[str, str] = {"train": assets.TRAIN_IDX, "test": assets.TEST_IDX}
+    name: str
+    licence: str
+    paper_name: str | None
+
+    def __init__(self, image_size: int = 64):
+        self.image_size = check_size(image_size)
+
+    def images(self, split: str) -> np.ndarray:
+        """Return uint8 [N,1,H,W]."""
+        check_split(split)
+
+        def make() -> np.ndarray:
+            source = read_images(self._file(split), self.counts[split])
+            return resized(source, self.image_size)
+
+        return cached(self.manifest(), split, make)
+
+    def manifest(self) -> Mapping[str, Any]:
+        """Return what identifies the data."""
+        return {
+            "name": self.name,
+            "channels": self.channels,
+            "image_size": self.image_size,
+            "files": {name: assets.sha256(self._file(split)) for split, name in self.files.items()},
+            "counts": dict(self.counts),
+            "split": "official",
+            "resize": resize_rule(SIDE, self.image_size),
+        }
+
+    def _file(self, split: str) -> Path:
+        return assets.remote_file(self.name, f"{self.name}/{self.files[split]}")

@@ -1,0 +1,129 @@
+"""CIFAR-10 from its binary version; the Python version is a set of pickles, which can run code."""
+
+import tarfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import assets
+from bench.api import BenchError, Kind, register
+from bench.data._arrays import cached, check_size, check_split, resize_rule, resized
+
+ARCHIVE = "cifar10/cifar-10-binary.tar.gz"
+FOLDER = "cifar10/cifar-10-batches-bin"
+PICKLES = ("cifar10/cifar-10-python.tar.gz", "cifar10/cifar-10-batches-py")
+SIDE = 32
+CLASSES = 10
+RECORD = 1 + 3 * SIDE * SIDE
+"""One label, then the red, green and blue planes."""
+PER_FILE = 10_000
+FILES = {
+    "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    "test": ("test_batch.bin",),
+}
+
+
+def decode(data: bytes, where: str) -> np.ndarray:
+    """Return the images [10000,3,32,32] of one binary batch.
+
+    Raises:
+        BenchError: If its length or a label is impossible.
+    """
+    if len(data) != PER_FILE * RECORD:
+        raise BenchError(
+            f"{where} has {len(data)} bytes, expected {PER_FILE * RECORD}; "
+            "it is damaged: get it again"
+        )
+    records = np.frombuffer(data, np.uint8).reshape(PER_FILE, RECORD)
+    if records[:, 0].max() >= CLASSES:
+        raise BenchError(f"{where} holds a label above {CLASSES - 1}; it is not a CIFAR-10 batch")
+    return records[:, 1:].reshape(PER_FILE, 3, SIDE, SIDE)
+
+
+def read_archive(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
+    """Return the images of some batches of the .tar.gz, without unpacking it to disk.
+
+    Raises:
+        BenchError: If the archive is damaged or a batch is missing.
+    """
+    found = {}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = Path(member.name).name
+                if member.isfile() and name in names:
+                    found[name] = archive.extractfile(member).read(PER_FILE * RECORD + 1)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise BenchError(
+            f"{path} cannot be unpacked ({error}); it is damaged: get it again"
+        ) from error
+    for name in names:
+        if name not in found:
+            raise BenchError(f"{path} holds no {name}; expected the binary version of CIFAR-10")
+    return [decode(found[name], f"{path}:{name}") for name in names]
+
+
+@register(
+    Kind.DATASET, "cifar10", source="Krizhevsky 2009, Learning multiple layers; 60,000 RGB 32x32"
+)
+class Cifar10:
+    """Small colour pictures of ten classes, as the archive or unpacked."""
+
+    name = "cifar10"
+    channels = 3
+    licence = "no stated licence; research use (Krizhevsky, Nair, Hinton)"
+    paper_name = None
+    same_data = True
+    mirrors = True
+
+    def __init__(self, image_size: int = 64):
+        self.image_size = check_size(image_size)
+
+    def images(self, split: str) -> np.ndarray:
+        """Return uint8 [N,3,H,W]."""
+        check_split(split)
+
+        def make() -> np.ndarray:
+            source = self._source()
+            if source.is_file():
+                batches = read_archive(source, FILES[split])
+            else:
+                batches = [decode((source / n).read_bytes(), str(source / n)) for n in FILES[split]]
+            images = np.concatenate(batches)
+            if self.image_size == SIDE:
+                return images
+            return resized(images.transpose(0, 2, 3, 1).copy(), self.image_size)
+
+        return cached(self.manifest(), split, make)
+
+    def manifest(self) -> Mapping[str, Any]:
+        """Return what identifies the data."""
+        source = self._source()
+        if source.is_file():
+            files = [source]
+        else:
+            files = [source / name for names in FILES.values() for name in names]
+        return {
+            "name": self.name,
+            "channels": self.channels,
+            "image_size": self.image_size,
+            "files": {file.name: assets.sha256(file) for file in files},
+            "counts": {split: PER_FILE * len(names) for split, names in FILES.items()},
+            "split": "official",
+            "resize": resize_rule(SIDE, self.image_size),
+        }
+
+    def _source(self) -> Path:
+        found = assets.find(ARCHIVE, FOLDER)
+        if found is not None:
+            return assets.remote_file("cifar10", ARCHIVE) if found.is_file() else found
+        pickles = assets.find(*PICKLES)
+        if pickles is not None:
+            raise BenchError(
+                f"{pickles} holds Python pickles, which can run code and are not read; expected "
+                "the binary version: run `python -m bench fetch cifar10`"
+            )
+        raise assets.missing("cifar10", ARCHIVE, FOLDER)
