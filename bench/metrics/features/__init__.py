@@ -1,0 +1,1 @@
+"""Feature extractors that a person selects by name; one per file."""
