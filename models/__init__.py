@@ -1,0 +1,1 @@
+"""The mathematics: networks, solvers, schedules, samplers; readable without the harness."""

@@ -1,0 +1,191 @@
+"""The diffusion as a model to train and as a denoiser."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.api import BenchError, Denoiser, Level, Restorer
+from models.denoise import DiffusionDenoiser
+from models.diffusion import RECIPES, Diffusion, Recipe
+from models.samplers import ddim
+from models.schedule import schedule
+
+MEAN, STD = 0.55, 0.2  # of the images, on the [0, 1] scale
+
+
+class Oracle(nn.Module):
+    """Predicts what the recipe asks for, exactly, for images ~ N(MEAN, STD^2)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.schedule = schedule(recipe.schedule)
+        self.told: list[float] = []
+
+    def forward(self, x_t: Tensor, step: Tensor) -> Tensor:
+        self.told.append(float(step[0]))
+        left = torch.tensor(self.schedule.alpha_bar(step.double().numpy() + 1))
+        left = left[:, None, None, None]
+        mean, variance = 2 * MEAN - 1, (2 * STD) ** 2
+        gain = left.sqrt() * variance / (left * variance + 1 - left)
+        x0 = mean + gain * (x_t.double() - left.sqrt() * mean)
+        eps = (x_t - left.sqrt() * x0) / (1 - left).sqrt()
+        v = left.sqrt() * eps - (1 - left).sqrt() * x0
+        return {"x0": x0, "noise": eps, "v": v}[self.recipe.prediction].to(x_t.dtype)
+
+
+def denoiser(recipe: Recipe) -> DiffusionDenoiser:
+    return DiffusionDenoiser(Oracle(recipe), recipe, clip=False)
+
+
+def wiener(y: Tensor, sigma: float) -> Tensor:
+    return MEAN + STD**2 / (STD**2 + sigma**2) * (y - MEAN)
+
+
+ALL = [Recipe(p, s) for p in ("v", "noise", "x0") for s in ("linear", "cosine", "sigmoid")]
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda r: f"{r.prediction}-{r.schedule}")
+@pytest.mark.parametrize("sigma", [0.05, 0.209, 1.465])
+def test_one_step_is_the_wiener_filter_on_gaussian_data(recipe: Recipe, sigma: float) -> None:
+    y = MEAN + 1.5 * torch.randn(2, 1, 4, 4, dtype=torch.float64)
+    found = denoiser(recipe).denoise(y, Level(sigma), torch.randn_like)
+    torch.testing.assert_close(found, wiener(y, sigma), atol=1e-9, rtol=1e-9)
+
+
+def test_levels_are_met_by_sigma_and_told_by_index() -> None:
+    sigmoid, linear = schedule("sigmoid"), schedule("linear")
+    ours = denoiser(Recipe("v", "linear"))
+    y = torch.zeros(1, 1, 2, 2)
+    ours.denoise(y, linear.level(150), torch.randn_like)
+    ours.denoise(y, sigmoid.level(150), torch.randn_like)
+    told = ours.diffusion.backbone.told
+    assert told[0] == 149
+    assert told[1] == pytest.approx(linear.step_of_sigma(sigmoid.level(150).sigma) - 1, abs=1e-3)
+
+
+def test_no_noise_is_no_work() -> None:
+    ours = denoiser(RECIPES["authors"])
+    y = torch.rand(1, 1, 2, 2)
+    assert torch.equal(ours.denoise(y, Level(0.0), torch.randn_like), y)
+    assert [e.calls for e in ours.restore(y, Level(0.0), torch.randn_like)] == [0]
+
+
+@pytest.mark.parametrize(("stride", "calls"), [(1, 50), (7, 8), (50, 1)])
+def test_restore_starts_at_the_input_and_goes_down(stride: int, calls: int) -> None:
+    level = schedule("sigmoid").level(50)
+    ours = denoiser(RECIPES["authors"])
+    y = torch.rand(1, 1, 2, 2, dtype=torch.float64)
+    found = list(ours.restore(y, level, torch.randn_like, stride))
+    torch.testing.assert_close(found[0].current, y)
+    assert found[0].t == 50
+    assert found[-1].calls == len(found) - 1 == calls
+    torch.testing.assert_close(found[1].x0, wiener(y, level.sigma))
+
+
+def test_restored_images_are_draws_from_the_posterior() -> None:
+    # Ancestral sampling from y draws from p(x | y) = N(wiener, STD^2 sigma^2 / (STD^2 + sigma^2)).
+    level = schedule("sigmoid").level(250)
+    rng = torch.Generator().manual_seed(0)
+    y = torch.full((1, 1, 150, 150), 0.7, dtype=torch.float64)
+    *_, final = denoiser(RECIPES["authors"]).restore(
+        y, level, lambda like: torch.randn(like.shape, generator=rng, dtype=like.dtype)
+    )
+    spread = STD * level.sigma / math.hypot(STD, level.sigma)
+    assert float(final.x0.mean()) == pytest.approx(float(wiener(y, level.sigma).mean()), abs=0.004)
+    assert float(final.x0.std()) == pytest.approx(spread, rel=0.03)
+
+
+@pytest.mark.parametrize("sampler", [None, "ddim", "ddpm", ddim])
+def test_generate_takes_as_many_calls_as_asked(sampler: object) -> None:
+    ours = denoiser(RECIPES["ho2020"])
+    x = torch.randn(2, 1, 2, 2)
+    *_, final = ours.generate(x, torch.randn_like, steps=7, sampler=sampler)
+    assert (final.calls, final.t) == (7, 0)
+    assert len(ours.diffusion.backbone.told) == 7
+    assert ours.diffusion.backbone.told[0] == 999
+
+
+class Zero(nn.Module):
+    def forward(self, x_t: Tensor, step: Tensor) -> Tensor:
+        return torch.zeros_like(x_t)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("recipe", ["authors", "ho2020"])
+def test_loss_of_a_silent_network_is_the_variance_of_its_target(recipe: str) -> None:
+    # Images 0 or 1 are states of square 1, so noise and v both have mean square 1; `authors`
+    # multiplies by alpha_bar, whose mean over levels is known.
+    batch = (torch.rand(4000, 1, 4, 4, generator=rng(1)) > 0.5).float()
+    model = Diffusion(Zero(), recipe=recipe)
+    shares = schedule("sigmoid").alpha_bars[1:]
+    expected = {"ho2020": 1.0, "authors": float(shares.mean())}[recipe]
+    assert float(model.loss(batch, rng())) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda r: f"{r.prediction}-{r.schedule}")
+def test_the_posterior_mean_is_no_worse_than_its_neighbours(recipe: Recipe) -> None:
+    clean = MEAN + STD * torch.randn(512, 1, 4, 4, generator=rng(1))
+    oracle = Oracle(recipe)
+
+    class Off(nn.Module):
+        def forward(self, x_t: Tensor, step: Tensor) -> Tensor:
+            return oracle(x_t, step) + 0.1
+
+    best = float(Diffusion(oracle, recipe=recipe).loss(clean, rng()))
+    off = float(Diffusion(Off(), recipe=recipe).loss(clean, rng()))
+    assert off == pytest.approx(best + 0.01, abs=0.004)
+
+
+def test_loss_depends_on_the_generator_alone() -> None:
+    batch = torch.rand(8, 1, 4, 4, generator=rng(1))
+    model = Diffusion(Zero())
+    assert torch.equal(model.loss(batch, rng(5)), model.loss(batch, rng(5)))
+    assert not torch.equal(model.loss(batch, rng(5)), model.loss(batch, rng(6)))
+
+
+def test_prediction_agrees_with_itself_after_clipping() -> None:
+    model = Diffusion(Oracle(RECIPES["authors"]))
+    x = 5 * torch.randn(2, 1, 4, 4)
+    x0, eps = model.predict(x, 300.0)
+    left = float(model.schedule.alpha_bar(300))
+    assert x0.abs().max() == 1
+    torch.testing.assert_close(math.sqrt(left) * x0 + math.sqrt(1 - left) * eps, x)
+
+
+def test_a_checkpoint_holds_the_network_and_nothing_else() -> None:
+    ours = DiffusionDenoiser(nn.Conv2d(1, 1, 1))
+    assert set(ours.state_dict()) == {
+        "diffusion.backbone.weight",
+        "diffusion.backbone.bias",
+    }
+
+
+def test_fit_hands_itself_to_the_trainer() -> None:
+    seen = []
+
+    class Trainer:
+        def train(self, module: object, clean: Tensor, seed: int) -> None:
+            seen.append((module, clean.shape, seed))
+
+    ours = denoiser(RECIPES["authors"])
+    ours.fit(torch.zeros(3, 1, 4, 4), [], Trainer(), 7)
+    assert seen == [(ours, (3, 1, 4, 4), 7)]
+    assert isinstance(ours, Denoiser)
+    assert isinstance(ours, Restorer)
+
+
+def test_wrong_names_are_one_clear_line() -> None:
+    with pytest.raises(BenchError, match="no recipe named 'author'; expected one of authors"):
+        DiffusionDenoiser(Zero(), "author")
+    with pytest.raises(BenchError, match="no 'score' in a recipe; expected one of v"):
+        Recipe("score", "linear")
+    with pytest.raises(BenchError, match="no sampler named 'dmip'; known: ddim, ddpm"):
+        denoiser(RECIPES["authors"]).generate(
+            torch.zeros(1, 1, 2, 2), torch.randn_like, steps=5, sampler="dmip"
+        )
