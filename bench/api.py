@@ -16,49 +16,26 @@ Notation: B batch, C channels, H height, W width. Images are float in [0, 1] at 
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from bench.cell import Cell as Cell
+from bench.cell import Context as Context
+from bench.cell import Outcome as Outcome
+from bench.cell import Row as Row
+from bench.cell import Task as Task
+from bench.errors import BenchError as BenchError
+from bench.errors import Invalid as Invalid
+from bench.errors import Missing as Missing
+from bench.errors import Skip as Skip
+from bench.errors import StorageError as StorageError
 
+if TYPE_CHECKING:
     import numpy as np
     import torch
 
 T = TypeVar("T", bound=Callable[..., Any])
-
-Row = dict[str, Any]
-"""Column -> value; columns carry their unit (`latency_s`, `peak_rss_mib`)."""
-
-
-class BenchError(Exception):
-    """A fault that the person at the keyboard can mend; shown as one line, without a traceback.
-
-    The message says what happened, what was expected and what to do.
-    """
-
-    exit_code = 2
-
-
-class Missing(BenchError):
-    """Something that is needed - data, weights, a library - is not on this machine."""
-
-    exit_code = 69
-
-
-class StorageError(BenchError):
-    """Reading or writing results failed."""
-
-    exit_code = 74
-
-
-class Skip(Exception):
-    """Raised inside a cell that cannot be measured here; the reason becomes a `skipped` row."""
-
-
-class Invalid(Exception):
-    """Raised inside a cell whose result breaks a rule (a NaN, say); becomes an `invalid` row."""
 
 
 class Kind(StrEnum):
@@ -272,65 +249,3 @@ class FeatureExtractor(Protocol):
     def __call__(self, images: "torch.Tensor") -> "torch.Tensor":
         """Map images [B,1|3,H,W] in [0,1] to features [B, dimension]."""
         ...
-
-
-# ------------------------------------------------------------------------- cells and rows
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One unit of work: what is measured, from which other cells' products.
-
-    Two cells with equal `task`, `spec` and `uses` are the same cell.
-    """
-
-    task: str
-    spec: Mapping[str, Any]
-    """JSON-able. Under a `Kind`'s value stands a plug-in: {"name": ..., parameters...}."""
-    uses: tuple["Cell", ...] = ()
-    timing: bool = False
-    """Timing cells run alone on the machine, and hold for that machine only."""
-
-    @property
-    def label(self) -> str:
-        """A short name for people: the task and what it is about."""
-        names = [v["name"] for v in self.spec.values() if isinstance(v, Mapping) and "name" in v]
-        rest = [f"{k}={v}" for k, v in self.spec.items() if k in ("t", "steps", "split", "device")]
-        return " ".join([self.task, *names, *rest])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a task returns: one or more rows, and files by name (below the cell's folder)."""
-
-    rows: Sequence[Row]
-    files: Mapping[str, "Path"] = field(default_factory=dict)
-
-
-class Context(Protocol):
-    """What a task gets instead of imports."""
-
-    device: str
-    folder: "Path"
-    """Where the task writes its files; they become part of the record."""
-    partial: "Path"
-    """Kept until the cell is done: for work that resumes in the middle."""
-
-    def build(self, kind: Kind, spec: Mapping[str, Any] | None = None) -> Any:
-        """Build the plug-in that the cell's spec (or `spec`) names."""
-        ...
-
-    def sampler(self, name: str) -> Callable[..., Iterator[Estimate]]:
-        """Return a sampler: a function, which is used and not built."""
-        ...
-
-    def file(self, used: Cell, name: str) -> "Path":
-        """Return a used cell's file, checked against the hash in its record."""
-        ...
-
-    def progress(self, done: int, total: int) -> None:
-        """Tell how far the cell is."""
-        ...
-
-
-Task = Callable[[Cell, Context], Outcome]

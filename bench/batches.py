@@ -1,0 +1,43 @@
+"""Fixed, padded micro-batches, so that a value does not depend on how many images there are."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def blocks(count: int, size: int) -> Iterator[range]:
+    """Yield the index ranges [0, size), [size, 2 size)... that cover `count` items."""
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
+
+
+def padded(images: Tensor, size: int) -> Tensor:
+    """Return images with the last one repeated until there are `size` of them."""
+    short = size - len(images)
+    return torch.cat([images, images[-1:].expand(short, *images.shape[1:])]) if short else images
+
+
+def padded_indices(indices: Sequence[int], size: int) -> list[int]:
+    """Return indices with the last one repeated until there are `size` of them."""
+    return [*indices, *[indices[-1]] * (size - len(indices))]
+
+
+def mapped(function: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:
+    """Apply a function to micro-batches of exactly `size` and join what it returns."""
+    parts = [
+        function(padded(images[list(block)], size))[: len(block)]
+        for block in blocks(len(images), size)
+    ]
+    return torch.cat(parts)
+
+
+def to_float(images: np.ndarray) -> Tensor:
+    """Return uint8 images [N,C,H,W] as float32 in [0, 1]."""
+    return torch.from_numpy(images.copy()).float().div_(255)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Return float images as uint8: clipped to [0, 1] and rounded, never wrapped around."""
+    return images.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()

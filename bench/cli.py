@@ -1,0 +1,295 @@
+"""The command line; the only module that prints or exits.
+
+Heavy libraries are imported inside the commands, so that `--help` answers at once.
+"""
+
+import enum
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.api import BenchError
+
+EXIT_USAGE, EXIT_IO, EXIT_INTERRUPTED = 2, 74, 130
+
+app = typer.Typer(
+    name="bench",
+    help="Measure efficient diffusion backbones and classic denoisers; write every table and "
+    "figure of 'The Missing U for Efficient Diffusion Models' as paper, ours, verdict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class BudgetName(enum.StrEnum):
+    """The budgets."""
+
+    SMOKE = "smoke"
+    SMALL = "small"
+    PAPER = "paper"
+
+
+Words = Annotated[
+    list[str],
+    typer.Argument(metavar="EXPERIMENT...", help="all, or names: `bench list experiment`"),
+]
+BudgetOption = Annotated[BudgetName, typer.Option("--budget", help="How much work to do.")]
+DatasetOption = Annotated[
+    str | None, typer.Option("--dataset", metavar="NAME", help="The budget's own by default.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Everything into one folder; else results/, reports/."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting (train.updates=200)."),
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="GLOB", help="Only cells with such a label.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+@app.command()
+def run(  # noqa: PLR0913 - an option each
+    experiments: Words,
+    budget: BudgetOption = BudgetName.SMOKE,
+    dataset: DatasetOption = None,
+    out: OutOption = None,
+    device: DeviceOption = "auto",
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Cells measured side by side.")
+    ] = max(1, min(4, os.cpu_count() or 1)),
+    only: OnlyOption = None,
+    settings: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and stop.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what is missing, then write tables, figures and the report."""
+    from bench.session import exit_code, settle
+
+    session = settle(
+        experiments,
+        budget=budget.value,
+        dataset=dataset,
+        overrides=settings or [],
+        device=device,
+        only=only,
+        out=out,
+    )
+    if dry_run:
+        _show_plan(session, as_json)
+        return
+    raise typer.Exit(_run(session, workers, fresh, as_json, exit_code))
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - an option each
+    experiments: Words,
+    budget: BudgetOption = BudgetName.SMOKE,
+    dataset: DatasetOption = None,
+    out: OutOption = None,
+    device: DeviceOption = "auto",
+    only: OnlyOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the cells of a run and which of them are already measured (`run --dry-run`)."""
+    run(experiments, budget, dataset, out, device, 1, only, settings, True, False, as_json)
+
+
+def _run(session, workers: int, fresh: bool, as_json: bool, exit_code) -> int:
+    from rich.console import Console
+
+    from bench.progress import Display
+    from bench.report import write_report
+
+    console = Console(stderr=as_json)
+    if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:
+        console.print("note: the bm3d package is licensed for non-commercial use only")
+    with Display(console, session.plan) as display:
+        finished = session.measure(display, workers=workers, fresh=fresh)
+    folders = session.folders
+    write_report(finished, folders.report, tables_dir=folders.run / "tables")
+    counts = finished.manifest["counts"]
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    console.print(f"{display.measured} cells measured of {len(session.plan)}: {told}")
+    console.print(f"tables: {folders.run / 'tables'}", soft_wrap=True)
+    console.print(f"report: {folders.report / 'report.html'}", soft_wrap=True)
+    if as_json:
+        print(json.dumps({"run": str(folders.run), "counts": counts, "measured": display.measured}))
+    for reason in sorted({p.unavailable for p in session.plan if p.unavailable}):
+        print(f"bench: {reason}", file=sys.stderr)
+    return exit_code(session, finished)
+
+
+def _show_plan(session, as_json: bool) -> None:
+    from bench.store import Store
+
+    store = Store(session.folders.store)
+    lines = []
+    for planned in session.plan:
+        record = store.get(planned.key)
+        state = record["status"] if record else "to do"
+        lines.append(
+            {
+                "key": planned.key,
+                "label": planned.cell.label,
+                "timing": planned.cell.timing,
+                "state": f"unavailable: {planned.unavailable}" if planned.unavailable else state,
+                "for": sorted(planned.experiments),
+            }
+        )
+    if as_json:
+        print(json.dumps(lines, indent=1))
+        return
+    for line in lines:
+        kind = "timing" if line["timing"] else "quality"
+        print(f"{line['key'][:12]}  {kind:<7}  {line['label']:<60}  {line['state']}")
+    todo = sum(line["state"] == "to do" for line in lines)
+    print(f"{len(lines)} cells, {todo} to do")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the plug-ins: name, source, whether they can be used here."""
+    from bench.api import Kind
+    from bench.registry import as_kind, entries, missing_needs
+
+    kinds = [as_kind(kind)] if kind else [k for k in Kind if k is not Kind.TASK]
+    found = [
+        {
+            "kind": entry.kind.value,
+            "name": entry.name,
+            "source": entry.source,
+            "lacks": sorted(entry.lacks),
+            "missing": missing_needs(entry),
+        }
+        for each in kinds
+        for entry in entries(each)
+    ]
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for line in found:
+        state = f"  [unavailable: needs {', '.join(line['missing'])}]" if line["missing"] else ""
+        print(f"{line['kind']:<10}  {line['name']:<40}  {line['source']}{state}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that holds run.json.")],
+    out: OutOption = None,
+) -> None:
+    """Write tables, figures and the page of a run again, from its records."""
+    from bench.report import write_report
+    from bench.runs import load_run
+
+    finished = load_run(folder)
+    tables = (out or folder) / "tables"
+    page = out or (folder / finished.manifest.get("report", ".")).resolve()
+    write_report(finished, page, tables_dir=tables)
+    print(f"tables: {tables}\nreport: {page / 'report.html'}")
+
+
+@app.command()
+def check(folder: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
+    """Check that a run is whole and valid; exit 4 with the reasons where it is not."""
+    from bench.check import faults
+    from bench.runs import load_run
+
+    finished = load_run(folder)
+    found = faults(finished)
+    for fault in found:
+        print(f"INVALID: {fault}")
+    if found:
+        raise typer.Exit(4)
+    print(f"VALID: {len(finished.records)} records")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN")],
+    second: Annotated[Path, typer.Argument(metavar="RUN")],
+) -> None:
+    """Show the numbers of two runs side by side, with their ratio."""
+    from bench.check import side_by_side
+    from bench.runs import load_run
+
+    table = side_by_side(load_run(first), load_run(second))
+    if table.empty:
+        raise BenchError("the two runs have no number in common; compare runs of one experiment")
+    print(table.to_string(index=False))
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[ASSET...]")] = None,
+) -> None:
+    """Download data sets into the cache, each file checked by its hash; list them without names."""
+    from bench import assets
+    from bench.registry import unknown
+
+    for name in names or []:
+        if name not in assets.FETCHABLE:
+            raise unknown("asset to fetch", name, sorted(assets.FETCHABLE))
+    for name in names or []:
+        for path in assets.fetch(name):
+            print(path)
+    if not names:
+        print("\n".join(sorted(assets.FETCHABLE)))
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what works on this machine, what is missing and what would mend it."""
+    from bench.doctor import findings
+
+    worst = 0
+    for mark, what, remedy in findings():
+        print(f"{mark:<8} {what}" + (f"\n         -> {remedy}" if remedy else ""))
+        worst = max(worst, 69 if mark == "broken" else 0)
+    raise typer.Exit(worst)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; expected errors become one line."""
+    try:
+        return app(list(arguments), standalone_mode=False) or 0
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        words = " ".join(arguments)
+        print(f"bench: interrupted; go on with: python -m bench {words}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except typer.Exit as done:
+        return done.exit_code
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Return the code of a usage or storage error; anything else is a bug and is raised."""
+    if hasattr(error, "format_message"):  # click's usage errors
+        print(f"bench: {error.format_message()}; see --help", file=sys.stderr)
+        return EXIT_USAGE
+    if isinstance(error, OSError):
+        print(f"bench: {error}", file=sys.stderr)
+        return EXIT_IO
+    raise error

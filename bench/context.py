@@ -1,0 +1,38 @@
+"""What a task is given: plug-ins by name, files of other cells, a folder, a progress call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.api import Cell, Kind
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """Satisfies `bench.api.Context`."""
+
+    cell: Cell
+    keys: Mapping[int, str]
+    """id of a used cell -> its key."""
+    store: Store
+    folder: Path
+    partial: Path
+    device: str
+    progress: Callable[[int, int], None]
+
+    def build(self, kind: Kind, spec: Mapping[str, Any] | None = None) -> Any:
+        """Build the plug-in that the cell's spec (or `spec`) names."""
+        spec = self.cell.spec[kind.value] if spec is None else spec
+        parameters = {key: value for key, value in spec.items() if key != "name"}
+        return registry.build(kind, spec["name"], **parameters)
+
+    def sampler(self, name: str) -> Callable[..., Any]:
+        """Return a sampler: a function, which is used and not built."""
+        return registry.find(Kind.SAMPLER, name).build
+
+    def file(self, used: Cell, name: str) -> Path:
+        """Return a used cell's file, checked against the hash in its record."""
+        return self.store.file(self.keys[id(used)], name)

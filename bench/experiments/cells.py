@@ -1,0 +1,204 @@
+"""The cells that several experiments share, each made in one place so that equal work is one cell.
+
+Graph: train -> sample -> features -> frechet; train -> restore, denoise; latency and cost apart.
+"""
+
+from bench.api import Cell
+from bench.plan import Study
+
+TRAINED = ("conv-ae", "dncnn")
+"""Classic denoisers that the training loop trains; the others need none or fit in closed form."""
+
+
+def train_backbone(study: Study, backbone: str) -> Cell:
+    """Return the training of a diffusion network."""
+    budget = study.budget
+    settings = budget.train.model_dump(exclude={"classic_updates"})
+    return Cell(
+        "train",
+        {
+            "denoiser": study.diffusion(backbone),
+            "dataset": study.dataset,
+            "training": settings,
+            "levels": [],
+            "seed": budget.seed,
+        },
+    )
+
+
+def _classic(study: Study, denoiser: str) -> dict[str, object]:
+    """Return the specification of a classic denoiser; only learnt ones have a width."""
+    width = {"scale": study.budget.denoising.classic_scale} if denoiser in TRAINED else {}
+    return {"name": denoiser, **width}
+
+
+def train_classic(study: Study, denoiser: str) -> Cell:
+    """Return the blind training of a classic denoiser over Table 4's range of levels."""
+    budget = study.budget
+    settings = budget.train.model_dump(exclude={"classic_updates"})
+    return Cell(
+        "train",
+        {
+            "denoiser": _classic(study, denoiser),
+            "dataset": study.dataset,
+            "schedule": {"name": budget.schedule},
+            "training": {**settings, "updates": budget.train.classic_updates},
+            "levels": list(budget.denoising.classic_levels),
+            "seed": budget.seed,
+        },
+    )
+
+
+def sample(study: Study, backbone: str, steps: int) -> Cell:
+    """Return a set of generated images."""
+    budget = study.budget
+    return Cell(
+        "sample",
+        {
+            "denoiser": study.diffusion(backbone),
+            "dataset": study.dataset,
+            "sampler": {"name": budget.generation.sampler},
+            "steps": steps,
+            "n": budget.generation.n_generated,
+            "micro_batch": budget.micro_batch,
+            "seed": budget.seed,
+        },
+        uses=(train_backbone(study, backbone),),
+    )
+
+
+def real_features(study: Study) -> Cell:
+    """Return the features of the real images: twice `n_real` where there are as many (floor)."""
+    budget = study.budget
+    return Cell(
+        "features",
+        {
+            "features": {"name": budget.generation.features},
+            "dataset": study.dataset,
+            "split": "train",
+            "n": 2 * budget.generation.n_real,
+            "micro_batch": budget.micro_batch,
+        },
+    )
+
+
+def frechet(study: Study, backbone: str, steps: int) -> Cell:
+    """Return the distance between a generated set and real images."""
+    budget = study.budget
+    generated = Cell(
+        "features",
+        {
+            "features": {"name": budget.generation.features},
+            "micro_batch": budget.micro_batch,
+        },
+        uses=(sample(study, backbone, steps),),
+    )
+    return Cell(
+        "frechet",
+        {
+            "denoiser": study.diffusion(backbone),
+            "dataset": study.dataset,
+            "sampler": {"name": budget.generation.sampler},
+            "features": {"name": budget.generation.features},
+            "steps": steps,
+            "n_real": budget.generation.n_real,
+            "blocks": budget.generation.blocks,
+        },
+        uses=(generated, real_features(study)),
+    )
+
+
+def latency(study: Study) -> Cell:
+    """Return the time of one network call of every backbone, in the size of this study."""
+    budget = study.budget
+    return Cell(
+        "latency",
+        {
+            "backbone": [study.network(name) for name in budget.backbones],
+            "channels": study.channels,
+            "image_size": budget.image_size,
+            **budget.timing.model_dump(),
+            "engine": "eager",
+        },
+        timing=True,
+    )
+
+
+def full_width_latency(study: Study, backbones: tuple[str, ...]) -> Cell:
+    """Return the time of one network call at full width, 3x64x64, as the paper timed it."""
+    return Cell(
+        "latency",
+        {
+            "backbone": [study.network(name, 1.0) for name in backbones],
+            "channels": 3,
+            "image_size": 64,
+            **study.budget.timing.model_dump(),
+            "engine": "eager",
+        },
+        timing=True,
+    )
+
+
+def restore(study: Study, backbone: str, t: int) -> Cell:
+    """Return the step-by-step restoration of images noised to step t."""
+    budget = study.budget
+    return Cell(
+        "restore",
+        {
+            "denoiser": study.diffusion(backbone),
+            "dataset": study.dataset,
+            "schedule": {"name": budget.schedule},
+            "t": t,
+            "stride": budget.denoising.stride,
+            "n": budget.denoising.n_images,
+            "micro_batch": budget.micro_batch,
+            "seed": budget.seed,
+        },
+        uses=(train_backbone(study, backbone),),
+    )
+
+
+def denoise(study: Study, denoiser: str, t: int) -> Cell:
+    """Return what a classic denoiser makes of images noised to step t."""
+    budget = study.budget
+    trained = denoiser in TRAINED
+    return Cell(
+        "denoise",
+        {
+            "denoiser": _classic(study, denoiser),
+            "dataset": study.dataset,
+            "schedule": {"name": budget.schedule},
+            "t": t,
+            "n": budget.denoising.n_images,
+            "micro_batch": budget.micro_batch,
+            "seed": budget.seed,
+        },
+        uses=(train_classic(study, denoiser),) if trained else (),
+    )
+
+
+def ladder(study: Study) -> Cell:
+    """Return the same images at every noise level (Figure 4)."""
+    budget = study.budget
+    return Cell(
+        "ladder",
+        {
+            "dataset": study.dataset,
+            "schedule": {"name": budget.schedule},
+            "levels": list(budget.denoising.levels),
+            "n": 4,
+            "seed": budget.seed,
+        },
+    )
+
+
+def cost(backbone: str, channels: int = 3, image_size: int = 64) -> Cell:
+    """Return what a backbone costs at full width; Table 5's input is 3x64x64, batch 1."""
+    return Cell(
+        "cost",
+        {
+            "backbone": {"name": backbone, "scale": 1.0},
+            "channels": channels,
+            "image_size": image_size,
+        },
+    )

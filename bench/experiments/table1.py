@@ -1,0 +1,17 @@
+"""Fréchet distance against sampling steps, best step, time per sample."""
+
+from collections.abc import Iterator
+
+from bench.api import Cell, Kind, register
+from bench.experiments import cells
+from bench.plan import Study
+
+
+@register(Kind.EXPERIMENT, "table1", source="Calvo-Ordonez et al. 2023, Table 1")
+def plan(study: Study) -> Iterator[Cell]:
+    """Yield the cells of this experiment."""
+    budget = study.budget
+    for backbone in budget.backbones:
+        for steps in budget.generation.steps:
+            yield cells.frechet(study, backbone, steps)
+    yield cells.latency(study)

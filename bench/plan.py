@@ -1,0 +1,215 @@
+"""Experiments x budget -> a graph of cells with keys. Pure: nothing is measured or written."""
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench import canonical, code, provenance
+from bench.api import BenchError, Cell, Kind, Missing
+from bench.budget import Budget
+from bench.registry import DIFFUSION, build, find, names
+
+ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
+"""What `run all` stands for; `theory`, `samplers`, `classics` and `speed` are commands apart."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an experiment is asked for: the budget and the data set it runs on."""
+
+    budget: Budget
+    dataset: Mapping[str, Any]
+    """The data set plug-in: name and image size."""
+    channels: int
+
+    def network(self, backbone: str, scale: float | None = None) -> dict[str, Any]:
+        """Return the specification of a backbone at this study's width."""
+        return {"name": backbone, "scale": self.budget.scale if scale is None else scale}
+
+    def diffusion(self, backbone: str) -> dict[str, Any]:
+        """Return the specification of the diffusion denoiser on a backbone."""
+        spec = self.network(backbone)
+        return {**spec, "name": f"{DIFFUSION}{backbone}", "recipe": self.budget.recipe}
+
+
+def study_for(budget: Budget) -> Study:
+    """Return the study of a budget after checking the names in it.
+
+    Raises:
+        BenchError: If a plug-in that the budget names does not exist.
+    """
+    for kind, chosen in (
+        (Kind.BACKBONE, budget.backbones),
+        (Kind.DENOISER, budget.denoising.classics),
+        (Kind.SAMPLER, (budget.generation.sampler,)),
+        (Kind.FEATURES, (budget.generation.features,)),
+        (Kind.SCHEDULE, (budget.schedule,)),
+    ):
+        for name in chosen:
+            find(kind, name)
+    dataset = {"name": budget.dataset, "image_size": budget.image_size}
+    built = build(Kind.DATASET, budget.dataset, image_size=budget.image_size)
+    return Study(budget, dataset, built.channels)
+
+
+def chosen_experiments(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the experiments that these words name, in order and once each.
+
+    Raises:
+        BenchError: If a word names none.
+    """
+    chosen: dict[str, None] = {}
+    for word in words:
+        for name in ALL if word == "all" else (word,):
+            find(Kind.EXPERIMENT, name)
+            chosen[name] = None
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its key and the keys of the cells that it uses."""
+
+    key: str
+    cell: Cell
+    uses: tuple[str, ...]
+    experiments: frozenset[str]
+    unavailable: str = ""
+    """Why it cannot be measured here, where that is known beforehand (missing data)."""
+
+
+@dataclass
+class Plan:
+    """The cells of a run in an order in which they can be measured."""
+
+    cells: dict[str, Planned] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Planned]:
+        """Iterate in order."""
+        return iter(self.cells.values())
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.cells)
+
+
+def make_plan(
+    study: Study, experiments: Sequence[str], *, device: str = "cpu", only: str | None = None
+) -> Plan:
+    """Return the plan of some experiments.
+
+    Args:
+        study: Budget and data set.
+        experiments: Their names.
+        device: "cpu" or "cuda"; part of every key.
+        only: A pattern on cell labels (`*cunet*`); cells that the matching ones use stay.
+
+    Raises:
+        BenchError: If a pattern matches nothing, or a plug-in does not exist.
+    """
+    keys = _Keys(device)
+    wanted: list[tuple[str, Cell]] = []
+    for experiment in experiments:
+        cells = find(Kind.EXPERIMENT, experiment).build(study)
+        wanted += [(experiment, cell) for cell in cells if _matches(cell, only)]
+    if only is not None and not wanted:
+        raise BenchError(f"--only '{only}' matches no cell; see the labels with --dry-run")
+    plan = Plan()
+    for experiment, cell in wanted:
+        _add(plan, keys, cell, experiment)
+    return plan
+
+
+def _matches(cell: Cell, only: str | None) -> bool:
+    return only is None or fnmatch.fnmatch(cell.label, only)
+
+
+def _add(plan: Plan, keys: "_Keys", cell: Cell, experiment: str) -> str:
+    uses = tuple(_add(plan, keys, used, experiment) for used in cell.uses)
+    key, unavailable = keys.of(cell, uses)
+    known = plan.cells.get(key)
+    needed_by = frozenset({experiment}) | (known.experiments if known else frozenset())
+    plan.cells[key] = Planned(key, cell, uses, needed_by, unavailable)
+    return key
+
+
+class _Keys:
+    """Computes keys; remembers data manifests."""
+
+    def __init__(self, device: str):
+        self._device = device
+        self._manifests: dict[str, tuple[Any, str]] = {}
+
+    def of(self, cell: Cell, uses: tuple[str, ...]) -> tuple[str, str]:
+        """Return the key of a cell and why it is unavailable (or an empty text)."""
+        modules = [find(Kind.TASK, cell.task).build.__module__]
+        unavailable = ""
+        data = None
+        for kind, spec in plugins(cell.spec):
+            modules += plugin_modules(kind, spec["name"])
+            if kind is Kind.DATASET:
+                data, unavailable = self._manifest(spec)
+        payload: dict[str, Any] = {
+            "task": cell.task,
+            "spec": cell.spec,
+            "uses": uses,
+            "device": self._device,
+            "code": code.digest(*sorted(set(modules))),
+            "data": data,
+        }
+        if cell.timing:
+            payload["machine"] = provenance.machine()
+            payload["versions"] = provenance.versions()
+        return canonical.digest(payload), unavailable
+
+    def _manifest(self, spec: Mapping[str, Any]) -> tuple[Any, str]:
+        name = canonical.dumps(spec)
+        if name not in self._manifests:
+            parameters = {key: value for key, value in spec.items() if key != "name"}
+            try:
+                found = build(Kind.DATASET, spec["name"], **parameters).manifest(), ""
+            except Missing as error:
+                found = None, str(error)
+            self._manifests[name] = found
+        return self._manifests[name]
+
+
+def plugins(spec: Mapping[str, Any]) -> Iterable[tuple[Kind, Mapping[str, Any]]]:
+    """Yield the plug-ins of a specification; a kind may hold one or a list of them."""
+    for word, value in spec.items():
+        if word in tuple(Kind):
+            for item in value if isinstance(value, list | tuple) else [value]:
+                yield Kind(word), item
+
+
+def plugin_modules(kind: Kind, name: str) -> list[str]:
+    """Return the modules whose source decides what a plug-in does."""
+    modules = [find(kind, name).build.__module__]
+    if kind is Kind.DENOISER and name.startswith(DIFFUSION):
+        modules.append(find(Kind.BACKBONE, name.removeprefix(DIFFUSION)).build.__module__)
+    return modules
+
+
+def findings() -> list[dict[str, str]]:
+    """Return what plug-ins declare about themselves, for the report."""
+    from bench.registry import entries
+
+    return [
+        {"name": entry.name, "kind": entry.kind.value, "note": entry.note}
+        for kind in (Kind.BACKBONE, Kind.DENOISER)
+        for entry in entries(kind)
+        if entry.note
+    ]
+
+
+__all__ = [
+    "ALL",
+    "Plan",
+    "Planned",
+    "Study",
+    "chosen_experiments",
+    "findings",
+    "make_plan",
+    "names",
+]

@@ -1,0 +1,95 @@
+"""On what, and with what, a number was measured."""
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.canonical import digest
+
+LIBRARIES = ("torch", "torchdiffeq", "numpy", "fvcore", "torchmetrics", "lpips", "bm3d", "pandas")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """Return what identifies this machine for timings: processor, cores, memory, GPUs."""
+    import psutil
+
+    return {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "gpu": _gpu_names(),
+    }
+
+
+def machine_id() -> str:
+    """Return a short id of this machine: equal for equal hardware, not a serial number."""
+    return digest(machine())[:12]
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _gpu_names() -> list[str]:
+    """Ask the driver's own tool, so that reading a machine's name does not import torch."""
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return asked.stdout.split("\n")[:-1] if asked.returncode == 0 else []
+
+
+@functools.cache
+def git() -> dict[str, Any]:
+    """Return the commit of this checkout and whether files differ from it; empty outside one."""
+    home = Path(__file__).resolve().parent.parent
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(home), *words], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    top = ask("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != home:
+        return {}
+    return {"commit": ask("rev-parse", "HEAD") or "none", "changed": bool(ask("status", "-s"))}
+
+
+def command() -> str:
+    """Return the command line as a person would type it."""
+    return " ".join(["python -m bench", *sys.argv[1:]])

@@ -1,0 +1,182 @@
+"""Finds plug-ins, looks them up by name and builds them.
+
+Plug-ins live in the packages below, which lie beside this file's package, and in installed
+distributions that declare the entry point group `bench.plugins` (each entry names a module).
+"""
+
+import difflib
+import functools
+import importlib
+import importlib.metadata
+import inspect
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.api import ENTRIES, BenchError, Entry, Kind, Missing
+
+PACKAGES = {
+    Kind.BACKBONE: ("models",),
+    Kind.SAMPLER: ("models",),
+    Kind.SOLVER: ("models",),
+    Kind.SCHEDULE: ("models",),
+    Kind.DENOISER: ("models", "baselines"),
+    Kind.DATASET: ("bench.data",),
+    Kind.FEATURES: ("bench.metrics.features",),
+    Kind.EXPERIMENT: ("bench.experiments",),
+    Kind.TASK: ("bench.tasks",),
+}
+"""Where each kind lives; only what is asked for is imported, so that a plan needs no torch."""
+
+DIFFUSION = "diffusion:"
+"""`diffusion:<backbone>` is a denoiser built from a backbone."""
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+def own_package(name: str) -> ModuleType:
+    """Import a package of ours and refuse a stranger of the same name.
+
+    Raises:
+        BenchError: If `name` was found outside the folder that holds `bench`.
+    """
+    module = importlib.import_module(name)
+    found = Path(module.__file__ or "").resolve()
+    if not found.is_relative_to(HOME):
+        raise BenchError(
+            f"the package '{name}' was found at {found.parent}, expected it below {HOME}; "
+            "a folder of that name shadows ours: run from another directory"
+        )
+    return module
+
+
+@functools.cache
+def _discover_package(name: str) -> None:
+    package = own_package(name)
+    for info in pkgutil.iter_modules(package.__path__, prefix=f"{name}."):
+        if not info.ispkg:
+            importlib.import_module(info.name)
+
+
+@functools.cache
+def _discover_entry_points() -> None:
+    for point in importlib.metadata.entry_points(group="bench.plugins"):
+        try:
+            importlib.import_module(point.value.partition(":")[0])
+        except Exception as error:  # a stranger's module: name it, then let the fault be seen
+            distribution = point.dist.name if point.dist else "an unknown distribution"
+            raise BenchError(
+                f"the plug-in module '{point.value}' of {distribution} cannot be imported "
+                f"({type(error).__name__}: {error}); mend or uninstall it"
+            ) from error
+
+
+def discover(*kinds: Kind) -> None:
+    """Import every module that may register a plug-in of these kinds (all kinds by default)."""
+    for kind in kinds or tuple(Kind):
+        for package in PACKAGES[kind]:
+            _discover_package(package)
+    _discover_entry_points()
+
+
+def entries(kind: Kind | str) -> list[Entry]:
+    """Return the plug-ins of a kind, sorted by name."""
+    kind = as_kind(kind)
+    discover(kind)
+    return sorted((e for (k, _), e in ENTRIES.items() if k == kind), key=lambda e: e.name)
+
+
+def names(kind: Kind | str) -> list[str]:
+    """Return the names that a person can type for a kind, sorted.
+
+    A denoiser can be made of every backbone, so those names are `diffusion:<backbone>`.
+    """
+    kind = as_kind(kind)
+    known = [entry.name for entry in entries(kind)]
+    if kind is Kind.DENOISER:
+        known.remove(DIFFUSION.rstrip(":"))
+        known += [f"{DIFFUSION}{backbone}" for backbone in names(Kind.BACKBONE)]
+    return known
+
+
+def as_kind(text: Kind | str) -> Kind:
+    """Return the kind of that name.
+
+    Raises:
+        BenchError: If there is none.
+    """
+    try:
+        return Kind(text)
+    except ValueError:
+        raise unknown("kind", str(text), [k.value for k in Kind]) from None
+
+
+def unknown(what: str, name: str, known: list[str]) -> BenchError:
+    """Return the error for a name that is not known, with the nearest one that is."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return BenchError(f"no {what} named '{name}'; {hint}known: {', '.join(known)}")
+
+
+def find(kind: Kind | str, name: str) -> Entry:
+    """Return the entry of a plug-in; `diffusion:<backbone>` and `folder:<path>` included.
+
+    Raises:
+        BenchError: If there is no such plug-in.
+    """
+    kind = as_kind(kind)
+    _discover_entry_points()
+    if (kind, name) not in ENTRIES:  # what is known already needs no search
+        discover(kind)
+    if kind is Kind.DENOISER and name.startswith(DIFFUSION):
+        find(Kind.BACKBONE, name.removeprefix(DIFFUSION))
+        return ENTRIES[kind, "diffusion"]
+    if kind is Kind.DATASET and name.startswith("folder:"):
+        return ENTRIES[kind, "folder"]
+    if (kind, name) not in ENTRIES:
+        raise unknown(kind.value, name, names(kind))
+    return ENTRIES[kind, name]
+
+
+def missing_needs(entry: Entry) -> list[str]:
+    """Return the distributions that a plug-in needs and this environment lacks."""
+    return [need for need in entry.needs if not _is_installed(need)]
+
+
+@functools.cache
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
+    """Build a plug-in by name, for example `build("backbone", "unet", channels=3, image_size=64)`.
+
+    Of `diffusion:<backbone>`, the parameters that the denoiser does not know are the backbone's.
+
+    Raises:
+        BenchError: If the name or a parameter is unknown.
+        Missing: If a distribution that it needs is not installed.
+    """
+    entry = find(kind, name)
+    lacking = missing_needs(entry)
+    if lacking:
+        raise Missing(
+            f"{entry.kind} '{name}' is unavailable: needs {', '.join(lacking)}; "
+            f"install with: pip install {' '.join(lacking)}"
+        )
+    accepted = list(inspect.signature(entry.build).parameters)
+    if entry.kind is Kind.DENOISER and name.startswith(DIFFUSION):
+        inner = {key: parameters.pop(key) for key in list(parameters) if key not in accepted}
+        backbone = build(Kind.BACKBONE, name.removeprefix(DIFFUSION), **inner)
+        parameters = {**parameters, "backbone": backbone}
+    elif entry.kind is Kind.DATASET and name.startswith("folder:"):
+        parameters = {**parameters, "path": name.removeprefix("folder:")}
+    for parameter in parameters:
+        if parameter not in accepted:
+            raise unknown(f"parameter of {entry.kind} '{name}'", parameter, accepted)
+    return entry.build(**parameters)

@@ -1,0 +1,46 @@
+"""Seeds by name: what shares a seed is explicit, and nothing depends on order or batch size."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def seed_of(*parts: object) -> int:
+    """Return a 63-bit seed that depends on every part and on their order.
+
+    Example: `seed_of("noise", "digits", 17, 150, 0)` is the noise on image 17 at level 150,
+    repeat 0, for whichever denoiser asks.
+    """
+    text = "\x1f".join(repr(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(*parts: object) -> "torch.Generator":
+    """Return a CPU random generator seeded by `seed_of(*parts)`."""
+    import torch
+
+    return torch.Generator().manual_seed(seed_of(*parts))
+
+
+class ImageNoise:
+    """Standard normal noise per image: image i's stream depends on its own seed alone.
+
+    So an image's noise does not change with the batch it is in, and every method that starts from
+    the same seeds sees the same noise. Drawn on the CPU in float32 and moved, hence the same on
+    every device. Satisfies `bench.api.Noise`.
+    """
+
+    def __init__(self, *parts: object, images: Sequence[int]):
+        self._generators = [generator(*parts, image) for image in images]
+
+    def __call__(self, like: "torch.Tensor") -> "torch.Tensor":
+        """Return noise of the shape, dtype and device of `like` [B,C,H,W]; B as constructed."""
+        import torch
+
+        if len(like) != len(self._generators):
+            raise ValueError(f"{len(self._generators)} noise streams for {len(like)} images")
+        drawn = [torch.randn(like.shape[1:], generator=g) for g in self._generators]
+        return torch.stack(drawn).to(like)

@@ -1,0 +1,175 @@
+"""One `run` from words to report: settings, plan, measuring, manifest, pages. Prints nothing."""
+
+import datetime
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import canonical, provenance
+from bench.api import BenchError, StorageError
+from bench.budget import Budget, load_budget
+from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
+from bench.runner import Listener, Runner
+from bench.runs import MANIFEST, Run, load_run, write_manifest
+from bench.store import Record, Store
+
+EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
+BAD = ("failed", "timeout", "oom", "crashed", "invalid")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a run's parts go."""
+
+    store: Path
+    run: Path
+    """Manifest and tables."""
+    report: Path
+    """Page and figures."""
+
+    @classmethod
+    def of(cls, out: Path | None, name: str) -> "Folders":
+        """Return the folders of a run: all in `out`, or in results/ and reports/ of this folder."""
+        if out is not None:
+            return cls(out, out, out)
+        return cls(Path("results/store"), Path("results") / name, Path("reports") / name)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is settled but not measured."""
+
+    budget: Budget
+    experiments: tuple[str, ...]
+    plan: Plan
+    folders: Folders
+    device: str
+
+    def measure(self, listener: Listener, *, workers: int, fresh: bool) -> Run:
+        """Measure what is missing, write the manifest and return the run."""
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        clock = time.monotonic()
+        self._refuse_unwritable()
+        runner = Runner(
+            Store(self.folders.store.resolve()),
+            workers=workers,
+            device=self.device,
+            limit_s=self.budget.cell_limit_s,
+            fresh=fresh,
+            listener=listener,
+        )
+        records = runner.run(self.plan)
+        manifest = self._manifest(records, started, time.monotonic() - clock)
+        write_manifest(self.folders.run, manifest)
+        return load_run(self.folders.run)
+
+    def _from_run(self, folder: Path) -> str:
+        return os.path.relpath(folder.resolve(), self.folders.run.resolve())
+
+    def _refuse_unwritable(self) -> None:
+        for folder in {self.folders.run, self.folders.report}:
+            if folder.exists() and not folder.is_dir():
+                raise StorageError(f"{folder} is a file, expected a folder; choose another --out")
+
+    def _manifest(self, records: dict[str, Record], started: str, seconds: float) -> dict[str, Any]:
+        """Return what the run was; a run that measured nothing new keeps its first date."""
+        manifest = {
+            "format": 1,
+            "name": self.folders.run.name,
+            "experiments": list(self.experiments),
+            "budget": self.budget.model_dump(mode="json"),
+            "device": self.device,
+            "store": self._from_run(self.folders.store),
+            "report": self._from_run(self.folders.report),
+            "cells": list(records),
+            "counts": dict(Counter(record["status"] for record in records.values())),
+            "machine": provenance.machine(),
+            "versions": provenance.versions(),
+            "git": provenance.git(),
+            "findings": findings(),
+        }
+        dates = {
+            "command": provenance.command(),
+            "started": started,
+            "seconds": round(seconds, 1),
+        }
+        return {**manifest, **(_dates_of_same(self.folders.run / MANIFEST, manifest) or dates)}
+
+
+def _dates_of_same(path: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the dates of an earlier manifest that says the same, else None."""
+    try:
+        earlier = canonical.loads(path.read_bytes())
+        dates = {name: earlier.pop(name) for name in ("command", "started", "seconds")}
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    return dates if canonical.digest(earlier) == canonical.digest(manifest) else None
+
+
+def settle(
+    words: Sequence[str],
+    *,
+    budget: str,
+    dataset: str | None,
+    overrides: Sequence[str],
+    device: str,
+    only: str | None,
+    out: Path | None,
+) -> Session:
+    """Turn what a person typed into a session.
+
+    Raises:
+        BenchError: If a name, a setting or a pattern is not known or not allowed.
+    """
+    chosen = load_budget(budget, [*([f"dataset={dataset}"] if dataset else []), *overrides])
+    experiments = chosen_experiments(words)
+    device = choose_device(device)
+    plan = make_plan(study_for(chosen), experiments, device=device, only=only)
+    name = run_name(words, chosen, only)
+    return Session(chosen, experiments, plan, Folders.of(out, name), device)
+
+
+def run_name(words: Sequence[str], budget: Budget, only: str | None) -> str:
+    """Return a folder name that tells what was run; settings that differ add a short hash."""
+    data = budget.dataset.replace(os.sep, "-").replace(":", "-")
+    name = f"{'+'.join(words)}-{data}-{budget.name}"
+    plain = load_budget(budget.name).model_copy(update={"dataset": budget.dataset})
+    if plain != budget or only:
+        name += f"-{canonical.digest([budget.model_dump(mode='json'), only])[:8]}"
+    return name
+
+
+def choose_device(asked: str) -> str:
+    """Return "cpu" or "cuda".
+
+    Raises:
+        BenchError: If the device is unknown, or CUDA is asked for where there is none.
+    """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise BenchError(f"--device {asked}: expected auto, cpu or cuda")
+    if asked == "cpu":
+        return asked
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise BenchError(
+            "--device cuda: torch finds no CUDA device here; use --device cpu, or install a CUDA "
+            "build of torch"
+        )
+    return "cpu"
+
+
+def exit_code(session: Session, run: Run) -> int:
+    """Return the exit code that tells how a run went."""
+    counts = Counter(record["status"] for record in run.records)
+    if sum(counts[status] for status in BAD):
+        return EXIT_FAILED
+    if any(planned.unavailable for planned in session.plan):
+        return EXIT_MISSING
+    return 0 if counts["ok"] else EXIT_NOTHING_RAN

@@ -1,0 +1,1 @@
+"""What a cell does, one task per file: spec and used cells in, rows and files out."""

@@ -1,0 +1,43 @@
+"""Map a set of images, real or generated, to feature vectors."""
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+
+from bench.api import Cell, Context, Kind, Outcome, register
+from bench.batches import mapped, to_float
+from bench.tasks.sample import SAMPLES
+
+FEATURES = "features.safetensors"
+
+
+@register(Kind.TASK, "features", source="protocol, Distances")
+def features(cell: Cell, context: Context) -> Outcome:
+    """Extract features in fixed micro-batches; of the first `n` images of a real split."""
+    extractor = context.build(Kind.FEATURES).to(context.device).eval()
+    images = _images(cell, context)
+    with torch.inference_mode():
+        vectors = mapped(
+            lambda batch: extractor(batch.to(context.device)).cpu(),
+            to_float(images),
+            cell.spec["micro_batch"],
+        )
+    path = context.folder / FEATURES
+    save_file({"features": vectors.contiguous()}, path)
+    row = {
+        "n": len(vectors),
+        "dimension": vectors.shape[1],
+        "weights_sha": extractor.weights_sha,
+        "resize": extractor.resize,
+    }
+    return Outcome([row], {FEATURES: path})
+
+
+def _images(cell: Cell, context: Context) -> np.ndarray:
+    if cell.uses:
+        return load_file(context.file(cell.uses[0], SAMPLES))["images"]
+    images = context.build(Kind.DATASET).images(cell.spec["split"])
+    # A fixed shuffle: files often come sorted, and both halves of the floor must be alike.
+    order = np.random.default_rng(0).permutation(len(images))[: cell.spec["n"]]
+    return images[np.sort(order)] if cell.spec["n"] >= len(images) else images[order]

@@ -1,0 +1,131 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.api import BenchError, Cell
+from bench.budget import BUDGETS, load_budget
+from bench.plan import ALL, _Keys, chosen_experiments, make_plan, study_for
+from bench.registry import build, find, names
+
+KEYS = _Keys("cpu")
+
+
+def key(cell, uses=()):
+    return KEYS.of(cell, uses)[0]
+
+
+@pytest.mark.parametrize("budget", sorted(BUDGETS))
+def test_every_budget_has_a_plan(budget, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    chosen = load_budget(budget, ["dataset=digits", "generation.features=alexnet"])
+    plan = make_plan(study_for(chosen), ALL)
+    seen = set()
+    for planned in plan:
+        assert set(planned.uses) <= seen, "a cell comes after what it uses"
+        assert not planned.unavailable
+        seen.add(planned.key)
+    assert len(seen) == len(plan)
+
+
+def test_a_plan_is_a_function_of_its_settings():
+    study = study_for(load_budget("smoke"))
+    one, two = (make_plan(study, ALL) for _ in range(2))
+    assert list(one.cells) == list(two.cells)
+    assert {p.key for p in make_plan(study, ALL[::-1])} == {p.key for p in one}
+
+
+def test_experiments_share_cells():
+    study = study_for(load_budget("smoke"))
+    trainings = [p for p in make_plan(study, ALL) if p.cell.task == "train"]
+    shared = [p for p in trainings if len(p.experiments) > 1]
+    assert len(trainings) == 4 and shared
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["seed=1", "train.updates=7", "scale=0.25", "image_size=16", "recipe=ho2020", "micro_batch=8"],
+)
+def test_a_key_changes_with_what_decides_the_value(setting):
+    plans = [
+        make_plan(study_for(load_budget("smoke", overrides)), ["table1"])
+        for overrides in ([], [setting])
+    ]
+    one, two = ({p.key for p in plan if p.cell.task == "frechet"} for plan in plans)
+    assert one.isdisjoint(two)
+
+
+def test_quality_does_not_depend_on_timing_settings():
+    plans = [
+        make_plan(study_for(load_budget("smoke", overrides)), ["table1"])
+        for overrides in ([], ["timing.repeats=50"])
+    ]
+    one, two = ({p.key for p in plan if not p.cell.timing} for plan in plans)
+    assert one == two
+
+
+@given(number=st.integers(0, 5), other=st.integers(0, 5))
+def test_equal_cells_have_equal_keys_and_only_they(number, other):
+    cells = [Cell("ladder", {"n": n, "levels": [50]}) for n in (number, other)]
+    assert (key(cells[0]) == key(cells[1])) == (number == other)
+
+
+def test_a_key_depends_on_what_is_used_and_on_the_device():
+    cell = Cell("ladder", {"n": 1})
+    assert key(cell) != key(cell, ("a",)) != key(cell, ("b",))
+    assert key(cell) != _Keys("cuda").of(cell, ())[0]
+
+
+def test_a_timing_belongs_to_a_machine(monkeypatch):
+    from bench import provenance
+
+    timing, quality = Cell("ladder", {}, timing=True), Cell("ladder", {})
+    before = key(timing), key(quality)
+    monkeypatch.setattr(provenance, "machine", lambda: {"cpu": "another"})
+    assert key(timing) != before[0]
+    assert key(quality) == before[1]
+
+
+def test_a_pattern_keeps_what_the_matching_cells_use():
+    plan = make_plan(study_for(load_budget("smoke")), ["table1"], only="frechet*unet*steps=5")
+    tasks = sorted(p.cell.task for p in plan)
+    assert "train" in tasks and tasks.count("frechet") == 2
+
+
+def test_missing_data_makes_a_plan_that_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    plan = make_plan(study_for(load_budget("smoke", ["dataset=mnist"])), ["table1"])
+    reasons = {p.unavailable for p in plan if p.cell.task == "train"}
+    assert len(reasons) == 1 and "mnist" in reasons.pop()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("dataset=digit", "did you mean 'digits'"),
+        ("backbones=cunte", "did you mean 'cunet'"),
+        ("denoising.classics=bm3", "did you mean 'bm3d'"),
+        ("generation.sampler=dddim", "did you mean 'ddim'"),
+        ("generation.features=alexnett", "did you mean 'alexnet'"),
+        ("schedule=sigmod", "did you mean 'sigmoid'"),
+    ],
+)
+def test_unknown_names_get_the_nearest_one(setting, message):
+    with pytest.raises(BenchError, match=message):
+        study_for(load_budget("smoke", [setting]))
+
+
+def test_unknown_experiments_kinds_and_parameters_are_named():
+    with pytest.raises(BenchError, match="did you mean 'table1'"):
+        chosen_experiments(["tabel1"])
+    with pytest.raises(BenchError, match="no kind named 'backbon'"):
+        names("backbon")
+    with pytest.raises(BenchError, match="no parameter of backbone 'unet' named 'chanels'"):
+        build("backbone", "unet", chanels=3)
+    with pytest.raises(BenchError, match="did you mean 'cunet'"):
+        find("denoiser", "diffusion:cunte")
+
+
+def test_all_stands_for_the_tables_and_figures():
+    assert chosen_experiments(["table2", "all"]) == ("table2", *[n for n in ALL if n != "table2"])

@@ -1,0 +1,149 @@
+import os
+import threading
+import time
+
+import pytest
+
+from bench.api import BenchError
+from bench.budget import load_budget
+from bench.plan import make_plan, study_for
+from bench.runner import Listener, Runner
+from bench.store import Store
+
+
+class Heard(Listener):
+    def __init__(self):
+        self.measured, self.spans = [], {}
+
+    def started(self, planned):
+        self.spans[planned.key] = [time.monotonic()]
+
+    def finished(self, planned, record, measured):
+        self.spans.setdefault(planned.key, [0.0]).append(time.monotonic())
+        if measured:
+            self.measured.append(planned.cell)
+
+
+@pytest.fixture
+def study():
+    return study_for(load_budget("smoke"))
+
+
+def run(plan, root, **settings):
+    heard = Heard()
+    records = Runner(Store(root), listener=heard, **settings).run(plan)
+    return records, heard
+
+
+def test_cells_get_what_they_use_and_nothing_is_measured_twice(toys, study, tmp_path):
+    plan = make_plan(study, ["toys"])
+    records, heard = run(plan, tmp_path / "store", workers=2)
+    values = {record["label"]: [] for record in records.values()}
+    for record in records.values():
+        values[record["label"]].append(record["rows"][0]["value"])
+    assert sorted(values["toy"]) == [1, 3, 8, 8, 9]
+    assert len(heard.measured) == 5
+    before = {p.name: p.read_bytes() for p in (tmp_path / "store" / "cells").iterdir()}
+    again, heard = run(plan, tmp_path / "store")
+    assert heard.measured == []
+    assert again == records
+    assert before == {p.name: p.read_bytes() for p in (tmp_path / "store" / "cells").iterdir()}
+    assert not any((tmp_path / "store" / "partial").iterdir())
+
+
+def test_one_warm_worker_runs_all_cells(toys, study, tmp_path):
+    records, _ = run(make_plan(study, ["toys"]), tmp_path / "store", workers=1)
+    assert len({record["rows"][0]["pid"] for record in records.values()}) == 1
+    assert os.getpid() not in {record["rows"][0]["pid"] for record in records.values()}
+
+
+def test_a_timing_cell_runs_when_everything_else_is_done(toys, study, tmp_path):
+    plan = make_plan(study, ["toys"])
+    _, heard = run(plan, tmp_path / "store", workers=3)
+    timing = [planned.key for planned in plan if planned.cell.timing]
+    started = heard.spans[timing[0]][0]
+    assert all(end <= started for key, (_, end) in heard.spans.items() if key not in timing)
+
+
+def test_each_fault_ends_its_own_cell_only(toys, study, tmp_path):
+    records, _ = run(make_plan(study, ["broken-toys"]), tmp_path / "store", workers=2)
+    found = {
+        r["spec"]["act"]: (r["status"], r["reason"]) for r in records.values() if r["spec"]["act"]
+    }
+    assert found["skip"] == ("skipped", "not here")
+    assert found["invalid"] == ("invalid", "a NaN in image 3")
+    assert found["bench-error"] == ("failed", "the folder is empty")
+    assert found["bug"] == ("failed", "KeyError: 'typo'")
+    assert found["exit"][0] == "crashed" and "exit code 3" in found["exit"][1]
+    assert found["kill"][0] == "oom"
+    assert found["segfault"][0] == "crashed" and "SIGSEGV" in found["segfault"][1]
+    assert found["memory"][0] == "oom"
+    plain = {r["spec"]["number"]: r for r in records.values() if not r["spec"]["act"]}
+    assert plain[100]["status"] == "skipped" and "which is failed" in plain[100]["reason"]
+    assert plain[200]["status"] == "ok"
+
+
+def test_faults_are_tried_again_but_rules_are_not(toys, study, tmp_path):
+    plan = make_plan(study, ["broken-toys"])
+    run(plan, tmp_path / "store", workers=2)
+    _, heard = run(plan, tmp_path / "store", workers=2)
+    acts = {cell.spec["act"] for cell in heard.measured}
+    assert "bug" in acts and "segfault" in acts
+    assert "invalid" not in acts and None not in acts
+
+
+def test_a_cell_that_hangs_is_stopped_at_its_limit(toys, study, tmp_path):
+    plan = make_plan_of(study, [toys.number(1, "sleep"), toys.number(2)])
+    started = time.monotonic()
+    records, _ = run(plan, tmp_path / "store", workers=1, limit_s=10)
+    assert time.monotonic() - started < 30
+    found = {r["spec"]["number"]: r["status"] for r in records.values()}
+    assert found == {1: "timeout", 2: "ok"}
+
+
+def make_plan_of(study, cells):
+    from bench.plan import Plan, _add, _Keys
+
+    plan = Plan()
+    for cell in cells:
+        _add(plan, _Keys("cpu"), cell, "test")
+    return plan
+
+
+def test_a_lost_file_is_made_again(toys, study, tmp_path):
+    plan = make_plan(study, ["toys"])
+    records, _ = run(plan, tmp_path / "store")
+    key = next(key for key, record in records.items() if record["files"])
+    (tmp_path / "store" / "files" / key / "number.txt").unlink()
+    _, heard = run(plan, tmp_path / "store")
+    assert len(heard.measured) == 1
+
+
+def test_fresh_measures_everything_again(toys, study, tmp_path):
+    plan = make_plan(study, ["toys"])
+    run(plan, tmp_path / "store")
+    _, heard = run(plan, tmp_path / "store", fresh=True)
+    assert len(heard.measured) == len(plan)
+
+
+def test_two_runs_over_one_store_share_the_work(toys, study, tmp_path):
+    plan = make_plan(study, ["toys"])
+    counts, results = [], []
+
+    def one():
+        records, heard = run(plan, tmp_path / "store", workers=1)
+        results.append(records)
+        counts.append(len(heard.measured))
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counts) == len(plan)
+    assert results[0] == results[1]
+
+
+def test_a_plan_of_nothing_is_refused(toys, study):
+    with pytest.raises(BenchError, match="matches no cell"):
+        make_plan(study, ["toys"], only="*no-such*")

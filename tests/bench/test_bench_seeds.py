@@ -1,0 +1,36 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.seeds import ImageNoise, generator, seed_of
+
+
+@given(st.lists(st.integers() | st.text(), min_size=2, max_size=4, unique_by=repr))
+def test_a_seed_depends_on_the_order_of_its_parts(parts):
+    assert seed_of(*parts) != seed_of(*reversed(parts))
+    assert 0 <= seed_of(*parts) < 2**63
+
+
+def test_parts_do_not_run_into_each_other():
+    assert seed_of("a", "bc") != seed_of("ab", "c")
+    assert seed_of(1) != seed_of("1")
+
+
+def test_an_images_noise_does_not_depend_on_its_batch():
+    whole = ImageNoise("x", images=[3, 4, 5])(torch.empty(3, 1, 8, 8))
+    alone = ImageNoise("x", images=[4])(torch.empty(1, 1, 8, 8))
+    assert torch.equal(whole[1], alone[0])
+
+
+def test_noise_goes_on_from_call_to_call():
+    noise = ImageNoise("x", images=[0])
+    like = torch.empty(1, 1, 64, 64)
+    first, second = noise(like), noise(like)
+    assert not torch.equal(first, second)
+    assert abs(float(torch.cat([first, second]).std()) - 1) < 0.05
+
+
+def test_generators_are_repeatable():
+    assert torch.equal(
+        torch.rand(3, generator=generator("a", 1)), torch.rand(3, generator=generator("a", 1))
+    )

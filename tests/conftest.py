@@ -1,0 +1,59 @@
+"""Shared by all tests: no network, the machine's lock, a stranger's plug-ins on request."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+from bench.locks import machine_lock
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_machine(tmp_path_factory):
+    """Keep timing cells of other runs off while the suite works; its own runs use another lock."""
+    with machine_lock(alone=False):
+        os.environ["BENCH_LOCK_DIR"] = str(tmp_path_factory.mktemp("locks"))
+        yield
+        del os.environ["BENCH_LOCK_DIR"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Leave the person's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    """Refuse every connection that leaves this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family == socket.AF_UNIX or str(address[0]) in ("127.0.0.1", "::1", "localhost"):
+            return connect(self, address)
+        raise AssertionError(f"a test opened a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """Install the plug-ins of tests/plugin, here and in worker processes."""
+    registry.discover()
+    known = dict(registry.ENTRIES)
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setenv("PYTHONPATH", str(PLUGIN))
+    registry._discover_entry_points.cache_clear()
+    registry.discover()
+    yield sys.modules["toys"]
+    registry.ENTRIES.clear()
+    registry.ENTRIES.update(known)
+    sys.modules.pop("toys", None)
+    registry._discover_entry_points.cache_clear()
