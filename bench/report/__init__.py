@@ -1,0 +1,45 @@
+"""Tables, figures and pages of a run. Reads rows and files only; never imports torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.report.rows import RunLike, snapshot
+
+__all__ = ["write_report"]
+
+
+def write_report(
+    run: RunLike,
+    out: Path,
+    *,
+    tables_dir: Path | None = None,
+    figures_dir: Path | None = None,
+    page_dir: Path | None = None,
+) -> list[Path]:
+    """Write everything about a run; equal runs give equal bytes.
+
+    Args:
+        run: What `bench.runs.load_run` returns.
+        out: Where what follows goes unless told otherwise.
+        tables_dir: For tables as CSV, Markdown and LaTeX; `out`/tables by default.
+        figures_dir: For figures as PNG and SVG; `out`/figures by default.
+        page_dir: For report.html and report.md; `out` by default.
+
+    Returns:
+        The files, in the order of writing.
+    """
+    # Matplotlib and Jinja take a second to import; tables alone should not wait for them.
+    from bench.report.page import write_pages
+    from bench.report.plots import write_figures
+    from bench.report.tables import tables, write_tables
+
+    run = snapshot(run)
+    found = tables(run)
+    written: list[Path] = write_tables(found, tables_dir or out / "tables")
+    drawn = write_figures(run, figures_dir or out / "figures")
+    written += _files(one.files for one in drawn)
+    return written + write_pages(run, found, drawn, page_dir or out)
+
+
+def _files(groups: Iterable[Iterable[Path]]) -> list[Path]:
+    return [path for group in groups for path in group]

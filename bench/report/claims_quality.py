@@ -1,0 +1,178 @@
+"""The paper's claims about quality: steps and time to the best distance, and restoration."""
+
+from bench.report import restoration as r
+from bench.report.comparison import Value
+from bench.report.curves import Curve, curves, primary
+from bench.report.evidence import NOTHING, Evidence
+from bench.report.latency import timings
+from bench.report.names import printed
+from bench.report.paired import Triple, paired_jackknife, paired_mean, separate
+from bench.report.rows import RunLike, listed
+from bench.report.table1 import measure, unlike_paper
+from bench.report.table2 import Restorations
+from bench.report.table4 import blocks, methods
+from bench.report.verdicts import Verdict, direction, missing, overall, under
+
+
+def judged(gap: Triple | None, sign: int, unlike: str) -> Verdict:
+    """Return the verdict on a difference; under other conditions, what was seen here."""
+    if gap is None:
+        return missing("no interval of the difference")
+    return under(unlike, direction(gap[1], gap[2], paper_sign=sign))
+
+
+def _pairs(run: RunLike) -> list[tuple[Curve, Curve]]:
+    """Return the curves of (cU-Net, U-Net) on each data set and recipe."""
+    found = primary(curves(run))
+    table = {(c.dataset, c.recipe, c.backbone): c for c in found}
+    return [
+        (table[dataset, recipe, "cunet"], table[dataset, recipe, "unet"])
+        for dataset, recipe, backbone in table
+        if backbone == "cunet" and (dataset, recipe, "unet") in table
+    ]
+
+
+def _images(pair: tuple[Curve, Curve]) -> str:
+    return f"{pair[0].value.n} images"
+
+
+def fewer_steps(run: RunLike) -> Evidence:
+    """Return whether the cU-Net's best distance comes at fewer sampling steps."""
+    texts, verdicts, n = [], [], []
+    for pair in _pairs(run):
+        ours, base = (curve.best_steps for curve in pair)
+        gap = paired_steps(ours, base)
+        texts.append(f"{pair[0].dataset}: {ours.value:.0f} against {base.value:.0f} steps")
+        verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
+        n.append(_images(pair))
+    return _gathered(texts, verdicts, n)
+
+
+def paired_steps(ours: Value, base: Value) -> Triple | None:
+    """Return a difference of two step numbers whose ranges do not follow a distribution.
+
+    The ends are those of the worst case: counts move in whole steps of the measured grid.
+    """
+    a, b = ours.triple, base.triple
+    if a is None or b is None or ours.low is None or base.low is None:
+        return None
+    return a[0] - b[0], a[1] - b[2], a[2] - b[1]
+
+
+def less_time(run: RunLike) -> Evidence:
+    """Return how much less time a sample takes, split into fewer steps and faster steps."""
+    texts, verdicts, n = [], [], []
+    times = timings(run)
+    for pair in _pairs(run):
+        ours, base = (measure(curve, times) for curve in pair)
+        if ours.time.value is None or base.time.value is None:
+            continue
+        steps, time = ours.steps / base.steps, ours.time.value / base.time.value
+        texts.append(
+            f"{pair[0].dataset}: {abs(1 - time):.0%} {'less' if time < 1 else 'more'} time "
+            f"(steps x{steps:.2f}, per step x{time / steps:.2f})"
+        )
+        gap = separate(ours.time.triple, base.time.triple)
+        verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
+        n.append(_images(pair))
+    return _gathered(texts, verdicts, n)
+
+
+def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Evidence:
+    """Return which network restores better, sooner or faster, over the noise levels.
+
+    Args:
+        run: The run.
+        metric: ssim or lpips.
+        what: "value" (the best score), "steps" (to get there) or "time".
+        sign: The paper's sign of cU-Net - U-Net.
+    """
+    all_ = Restorations(run)
+    block = all_.blocks[0]
+    found = r.best_of(all_.rows, block)
+    texts, verdicts, n = [], [], set()
+    for t in sorted({t for t, _, m in found if m == metric}):
+        ours, base = found.get((t, "cunet", metric)), found.get((t, "unet", metric))
+        if ours is None or base is None:
+            continue
+        values, gap = _gap(all_, (ours, base), what)
+        verdicts.append(judged(gap, sign, r.unlike_paper(run, ours.row)))
+        n.add(f"{ours.value.n} images")
+        if values is not None:
+            texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
+    return _gathered(texts, verdicts, sorted(n))
+
+
+def _gap(
+    all_: Restorations, pair: tuple[r.Best, r.Best], what: str
+) -> tuple[tuple[float, float] | None, Triple | None]:
+    """Return the two values, and their difference with its interval."""
+    if what == "value":
+        a, b = (best.value for best in pair)
+        images = (listed(best.row["per_image"]) for best in pair)
+        gap = paired_mean(*images) or separate(a.triple, b.triple)
+    elif what == "steps":
+        a, b = (best.steps for best in pair)
+        gap = paired_steps(a, b)
+    else:
+        a, b = (all_.seconds(best) for best in pair)
+        gap = separate(a.triple, b.triple)
+    if a.value is None or b.value is None:
+        return None, None
+    return (a.value, b.value), gap
+
+
+def best_at(run: RunLike, backbone: str, t: int, metrics: tuple[str, ...]) -> Evidence:
+    """Return whether a network's restoration beats every other method of Table 4 at a level."""
+    block = blocks(run)[0]
+    found = methods(run, block)
+    mine = next((m for m in found if m.label == f"Diff {printed(backbone)}"), None)
+    if mine is None or not all((t, metric) in mine.scores for metric in metrics):
+        return NOTHING
+    unlike = r.unlike_paper(run, mine.rows[t])
+    texts, verdicts = [], []
+    for metric in metrics:
+        _, largest, _ = r.METRICS[metric]
+        ours = mine.scores[t, metric]
+        others = [m for m in found if m is not mine and (t, metric) in m.scores]
+        others = [m for m in others if m.paper_row and m.scores[t, metric].triple]
+        if not others:
+            continue
+        pick = max if largest else min
+        rival = pick(others, key=lambda m, k=(t, metric): m.scores[k].value)
+        gap = separate(ours.triple, rival.scores[t, metric].triple)
+        verdicts.append(judged(gap, 1 if largest else -1, unlike))
+        name = r.METRICS[metric][0]
+        texts.append(
+            f"{name} {ours.value:.3g}, best other {rival.scores[t, metric].value:.3g} "
+            f"({rival.label})"
+        )
+    return _gathered(texts, verdicts, [f"{mine.scores[t, metrics[0]].n} images"])
+
+
+ABLATIONS = ("cunet-no-attention", "cunet-no-residual", "cunet-no-attention-no-residual")
+
+
+def ablation(run: RunLike) -> Evidence:
+    """Return whether samples are worse without attention or residual connections."""
+    table = {(c.dataset, c.recipe, c.backbone): c for c in primary(curves(run))}
+    texts, verdicts, n = [], [], []
+    for (dataset, recipe, backbone), curve in table.items():
+        full = table.get((dataset, recipe, "cunet"))
+        if backbone not in ABLATIONS or full is None:
+            continue
+        rows = curve.best, full.best
+        gap = paired_jackknife(
+            (curve.value.value, full.value.value),
+            *(listed(row["leave_one_out"]) for row in rows),
+        ) or separate(curve.value.triple, full.value.triple)
+        texts.append(f"{backbone}: {curve.value.value:.3g} against {full.value.value:.3g}")
+        verdicts.append(judged(gap, 1, unlike_paper(run, curve)))
+        n.append(f"{curve.value.n} images")
+    return _gathered(texts, verdicts, n)
+
+
+def _gathered(texts: list[str], verdicts: list[Verdict], n: list[str]) -> Evidence:
+    if not verdicts:
+        return NOTHING
+    return Evidence("; ".join(texts) or "-", ", ".join(dict.fromkeys(n)) or "-", overall(verdicts))

@@ -1,0 +1,149 @@
+"""The distance curve over sampling steps: mean over seeds, its minimum, and the common level."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.report.comparison import Value
+from bench.report.names import ordered
+from bench.report.rows import RunLike, floating, integer, listed, ok, text_of
+
+COLUMNS = (
+    "backbone",
+    "dataset",
+    "sampler",
+    "steps",
+    "recipe",
+    "seed",
+    "frechet",
+    "low",
+    "high",
+    "kid",
+    "kid_se",
+    "features",
+    "weights_sha",
+    "resize",
+    "n_generated",
+    "n_real",
+    "floor",
+    "floor_n",
+    "dimension",
+    "image_size",
+    "channels",
+    "scale",
+    "leave_one_out",
+)
+NUMBERS = ("frechet", "low", "high", "kid", "kid_se", "floor")
+PRIMARY = "inception"
+"""The only features whose Frechet distance may be called FID."""
+
+
+def distance_name(features: str) -> str:
+    """Return what a Frechet distance in these features is called."""
+    return "FID" if features == PRIMARY else f"Fréchet distance ({features})"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One network's distance over sampling steps on one data set."""
+
+    dataset: str
+    recipe: str
+    features: str
+    backbone: str
+    points: pd.DataFrame
+    """One line per number of steps, sorted; seeds averaged."""
+    seeds: pd.DataFrame
+    """The lines before averaging."""
+
+    @property
+    def best(self) -> pd.Series:
+        """The line of the smallest mean distance (of equals, the fewest steps)."""
+        return self.points.loc[self.points["frechet"].idxmin()]
+
+    @property
+    def value(self) -> Value:
+        """The smallest mean distance with its interval."""
+        row = self.best
+        return Value(
+            float(row["frechet"]),
+            floating(row["low"]),
+            floating(row["high"]),
+            integer(row["n_generated"]),
+        )
+
+    @property
+    def small_sample(self) -> bool:
+        """Whether fewer images were scored than the features have dimensions."""
+        dimension, n = integer(self.best["dimension"]), integer(self.best["n_generated"])
+        return dimension is not None and n is not None and n < dimension
+
+    @property
+    def protocol(self) -> str:
+        """How the distance was measured, in words."""
+        row = self.best
+        words = {
+            "recipe": self.recipe,
+            "features": self.features,
+            "weights": (text_of(row["weights_sha"]) or "")[:12],
+            "resize": text_of(row["resize"]),
+            "generated": integer(row["n_generated"]),
+            "real": integer(row["n_real"]),
+            "seeds": int(self.seeds["seed"].nunique()) or 1,
+        }
+        return "; ".join(f"{k} {v}" for k, v in words.items() if v)
+
+    @property
+    def best_steps(self) -> Value:
+        """The best number of steps; its range when the minimum is sought anew in each resample.
+
+        The resamples are those of the jackknife: each leaves out one block of images.
+        """
+        best = float(self.best["steps"])
+        deleted = [listed(cell) for cell in self.points["leave_one_out"]]
+        single = len(self.seeds) == len(self.points)
+        if not single or not deleted[0] or len({len(d) for d in deleted}) != 1:
+            return Value(best, n=self.value.n)
+        found = self.points["steps"].to_numpy()[np.array(deleted).argmin(axis=0)]
+        return Value(best, min(best, *found), max(best, *found), self.value.n)
+
+    def steps_to(self, level: float) -> int | None:
+        """Return the fewest measured steps whose mean distance is at most `level`."""
+        reached = self.points[self.points["frechet"] <= level]
+        return None if reached.empty else int(reached["steps"].min())
+
+
+def block_of(rows: pd.DataFrame) -> pd.Series:
+    """Return the block of a table that each row belongs to: recipe and sampler."""
+    recipe = rows["recipe"].astype(object).where(rows["recipe"].notna(), "authors").astype(str)
+    sampler = rows["sampler"].astype(object).where(rows["sampler"].notna(), "").astype(str)
+    return (recipe + ", " + sampler).str.removesuffix(", ")
+
+
+def curves(run: RunLike) -> list[Curve]:
+    """Return every distance curve of a run, in the order of tables and figures."""
+    rows = ok(run, "frechet", COLUMNS)
+    rows = rows[rows["frechet"].notna() & rows["steps"].notna()]
+    if rows.empty:
+        return []
+    rows = rows.assign(block=block_of(rows))
+    rows[["steps", *NUMBERS]] = rows[["steps", *NUMBERS]].astype(float)
+    found = []
+    for (dataset, block, features), part in rows.groupby(["dataset", "block", "features"]):
+        for backbone in ordered(part["backbone"]):
+            seeds = part[part["backbone"] == backbone].sort_values("steps")
+            first = seeds.groupby("steps", as_index=False).first()
+            mean = seeds.groupby("steps")[list(NUMBERS)].mean()
+            points = first.assign(**{name: mean[name].to_numpy() for name in NUMBERS})
+            found.append(Curve(dataset, block, features, backbone, points, seeds))
+    return found
+
+
+def primary(found: list[Curve]) -> list[Curve]:
+    """Return the curves of one feature extractor per data set: Inception where it is there."""
+    chosen: dict[str, str] = {}
+    for curve in found:
+        old = chosen.get(curve.dataset, curve.features)
+        chosen[curve.dataset] = min(old, curve.features, key=lambda f: (f != PRIMARY, f))
+    return [curve for curve in found if curve.features == chosen[curve.dataset]]

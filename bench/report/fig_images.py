@@ -1,0 +1,183 @@
+"""Pictures of noise and restoration: the ladder, the comparison of methods, the reverse process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.report import pictures as p
+from bench.report import restoration as r
+from bench.report import style
+from bench.report.names import ordered, printed
+from bench.report.rows import RunLike, ok
+from bench.report.table4 import denoised
+
+IMAGES = 2
+"""Images per noise level in the comparison."""
+MOST_LEVELS = 3
+FRAMES = 10
+CELL = 0.8
+"""Inches of one picture."""
+
+
+@style.styled
+def draw_ladder(run: RunLike, folder: Path) -> list[Path] | str:
+    """Draw the same images at every noise level."""
+    rows = ok(run, "ladder", ("dataset", "t", "sigma", "schedule"))
+    rows = rows[rows["t"].notna()]
+    if rows.empty:
+        return "no noise ladder in this run"
+    rows = rows[rows["key"] == rows["key"].iloc[0]]
+    found = p.arrays(run, rows["key"].iloc[0], "ladder.safetensors")
+    if "images" not in found or found["images"].shape[1] != len(rows):
+        return "the images of the noise ladder are missing"
+    images = found["images"]
+    columns = [images[:, i] for i in range(images.shape[1])]
+    heads = [f"t = {int(t)}\nσ = {s:.3f}" for t, s in zip(rows["t"], rows["sigma"], strict=True)]
+    if "clean" in found:
+        columns, heads = [found["clean"], *columns], ["clean\n", *heads]
+    figure, axes = _grid(len(images), len(columns))
+    for j, (head, column) in enumerate(zip(heads, columns, strict=True)):
+        for i, image in enumerate(column):
+            p.show(axes[i][j], p.as_picture(image))
+        axes[0][j].set_title(head, fontsize=7.5, fontweight="normal", loc="center")
+    return style.save(figure, folder, "noise_ladder")
+
+
+def _grid(rows: int, columns: int, *, left: float = 0.2, below: float = 0.0) -> tuple:
+    size = (CELL * columns + left + 0.2, (CELL + below) * rows + 0.45)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.0, hspace=0.0)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One column of the comparison at one noise level: images and the mean scores."""
+
+    head: str
+    images: np.ndarray
+    score: str
+
+
+@style.styled
+def draw_denoising(run: RunLike, folder: Path) -> list[Path] | str:
+    """Draw clean, noisy and restored images of every method, with its mean scores beneath."""
+    classics, best = denoised(run), r.restored(run, "best")
+    blocks = r.blocks(best)
+    if not blocks:
+        blocks = [r.Block(x.dataset, x.schedule, r.DEFAULT_ESTIMATE) for x in classics.itertuples()]
+    if not blocks:
+        return "no restored images in this run"
+    block = blocks[0]
+    classics = classics[
+        (classics["dataset"] == block.dataset) & (classics["schedule"] == block.schedule)
+    ]
+    levels = sorted({int(t) for t in classics["t"]} or {t for t, _, _ in r.best_of(best, block)})
+    per_level = {t: _columns(run, block, t, classics) for t in levels[:MOST_LEVELS]}
+    per_level = {t: columns for t, columns in per_level.items() if columns}
+    if not per_level:
+        return "the restored images are missing"
+    return style.save(_comparison(per_level, block), folder, "denoising")
+
+
+def _columns(run: RunLike, block: r.Block, t: int, classics: pd.DataFrame) -> list[Shown]:
+    """Return the columns of one noise level."""
+    shown: list[Shown] = []
+    found = r.best_of(r.restored(run, "best"), block)
+    here = classics[classics["t"] == t]
+    names = [n for n in ordered(here["denoiser"]) if n != "identity"]
+    rows = [here[here["denoiser"] == name].iloc[0] for name in names]
+    for name, row in zip(names, rows, strict=True):
+        images = p.arrays(run, row["key"], "examples.safetensors")
+        score = _score(row["ssim"], row["lpips"])
+        shown += _first(images, here, shown)
+        if "restored" in images:
+            shown.append(Shown(printed(name), images["restored"], score))
+    for backbone in ordered(b for level, b, _ in found if level == t):
+        by_metric = {m: found[t, backbone, m] for m in r.METRICS if (t, backbone, m) in found}
+        one = by_metric.get("lpips") or next(iter(by_metric.values()))
+        images = p.arrays(run, one.row["key"], "examples.safetensors")
+        shown += _first(images, here, shown)
+        picture = images.get("best_lpips", images.get("best_ssim"))
+        if picture is not None:
+            values = [by_metric[m].value.value if m in by_metric else None for m in r.METRICS]
+            shown.append(Shown(f"Diff {printed(backbone)}", picture, _score(*values)))
+    return shown
+
+
+def _first(images: dict[str, np.ndarray], here: pd.DataFrame, shown: list[Shown]) -> list[Shown]:
+    """Return the columns of the clean and the noisy images, once."""
+    if shown or not {"clean", "noisy"} <= set(images):
+        return []
+    noisy = here[here["denoiser"] == "identity"]
+    score = _score(noisy["ssim"].iloc[0], noisy["lpips"].iloc[0]) if len(noisy) else ""
+    return [Shown("Clean", images["clean"], ""), Shown("Noisy", images["noisy"], score)]
+
+
+def _score(ssim: float | None, lpips: float | None) -> str:
+    parts = [
+        f"{value:.{digits}f}" if value is not None and not pd.isna(value) else "-"
+        for value, digits in ((ssim, 2), (lpips, 3))
+    ]
+    return " / ".join(parts)
+
+
+def _comparison(per_level: dict[int, list[Shown]], block: r.Block) -> Figure:
+    heads = list(dict.fromkeys(one.head for columns in per_level.values() for one in columns))
+    count = min(IMAGES, *(len(one.images) for c in per_level.values() for one in c))
+    figure, axes = _grid(count * len(per_level), len(heads), left=0.7, below=0.1)
+    for ax in axes.flatten():
+        ax.set_axis_off()
+    for level, (t, columns) in enumerate(per_level.items()):
+        for one in columns:
+            j = heads.index(one.head)
+            for i in range(count):
+                ax = axes[level * count + i][j]
+                ax.set_axis_on()
+                p.show(ax, p.as_picture(one.images[i]))
+            axes[level * count + count - 1][j].set_xlabel(one.score, fontsize=7, labelpad=2)
+            if level == 0:
+                axes[0][j].set_title(one.head, fontsize=7.5, loc="center")
+        p.side(axes[level * count][0], f"t = {t}")
+    figure.supxlabel(f"beneath: mean SSIM / LPIPS over all images ({block.dataset})", fontsize=7)
+    return figure
+
+
+@style.styled
+def draw_reverse(run: RunLike, folder: Path) -> list[Path] | str:
+    """Draw the first image along the reverse process of each network."""
+    best = r.restored(run, "best")
+    blocks = r.blocks(best)
+    if not blocks:
+        return "no restorations in this run"
+    found = r.best_of(best, blocks[0])
+    levels = sorted({t for t, _, _ in found})
+    strips = []
+    for t in [levels[i] for i in p.evenly(len(levels), MOST_LEVELS)]:
+        for backbone in ordered(b for level, b, _ in found if level == t):
+            row = next(one.row for (u, b, _), one in found.items() if (u, b) == (t, backbone))
+            images = p.arrays(run, row["key"], "examples.safetensors")
+            if "movie" in images and "clean" in images:
+                strips.append((t, backbone, images["movie"], images["clean"][0]))
+    if not strips:
+        return "the frames of the restorations are missing"
+    columns = max(min(FRAMES, len(movie)) for _, _, movie, _ in strips)
+    figure, axes = _grid(len(strips), columns + 1, left=1.0)
+    for ax in axes.flatten():
+        ax.set_axis_off()
+    for row, (t, backbone, movie, clean) in zip(axes, strips, strict=True):
+        for frame in p.evenly(len(movie), columns):
+            place = round(frame / max(len(movie) - 1, 1) * (columns - 1))
+            row[place].set_axis_on()
+            p.show(row[place], p.as_picture(movie[frame]))
+        row[columns].set_axis_on()
+        p.show(row[columns], p.as_picture(clean))
+        p.side(row[0], f"{printed(backbone)}\nt = {t}", style.look(backbone).colour)
+    for place, head in ((0, "noisy"), (columns - 1, "end")):
+        axes[0][place].set_title(head, fontsize=7.5, fontweight="normal", loc="center")
+    axes[0][columns].set_title("clean", fontsize=7.5, loc="center")
+    figure.supxlabel("network calls, from none to all", fontsize=7.5)
+    return style.save(figure, folder, "reverse_process")

@@ -1,0 +1,95 @@
+"""Generated images: at each network's best number of steps, and at every number of steps."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.report import pictures as p
+from bench.report import style
+from bench.report.curves import block_of, curves, distance_name, primary
+from bench.report.names import ordered, printed
+from bench.report.rows import RunLike, ok
+
+COLUMNS = ("backbone", "dataset", "sampler", "steps", "recipe", "n_generated")
+WIDE = 12
+"""Images in a row."""
+Sets = dict[tuple[str, str, str, int], str]
+"""(data set, recipe, backbone, steps) -> key of the sample cell."""
+
+
+def _sets(run: RunLike) -> Sets:
+    rows = ok(run, "sample", COLUMNS)
+    rows = rows[rows["steps"].notna() & rows["backbone"].notna()]
+    rows = rows.assign(block=block_of(rows))
+    return {
+        (r.dataset, r.block, r.backbone, int(r.steps)): r.key for r in rows.iloc[::-1].itertuples()
+    }
+
+
+def _best_steps(run: RunLike) -> dict[tuple[str, str, str], tuple[int, str]]:
+    """Return the best steps, and the distance there in words."""
+    return {
+        (c.dataset, c.recipe, c.backbone): (
+            int(c.best["steps"]),
+            f"{distance_name(c.features)} {c.best['frechet']:.3g}",
+        )
+        for c in primary(curves(run))
+    }
+
+
+@style.styled
+def draw_samples(run: RunLike, folder: Path) -> list[Path] | str:
+    """Draw generated images of each network at its best number of steps."""
+    sets = _sets(run)
+    if not sets:
+        return "no generated images in this run"
+    best = _best_steps(run)
+    grids = []
+    for dataset, block in sorted({(d, b) for d, b, _, _ in sets}):
+        for backbone in ordered(n for d, b, n, _ in sets if (d, b) == (dataset, block)):
+            there = [s for d, b, n, s in sets if (d, b, n) == (dataset, block, backbone)]
+            steps, words = best.get((dataset, block, backbone), (max(there), ""))
+            steps = steps if steps in there else max(there)
+            images = p.arrays(run, sets[dataset, block, backbone, steps], "samples.safetensors")
+            if "images" in images and len(images["images"]):
+                title = f"{dataset}: {printed(backbone)}, {steps} steps"
+                title += f" - {words}" if words else ""
+                grids.append((title, style.look(backbone).colour, images["images"][:36]))
+    if not grids:
+        return "the generated images are missing"
+    return style.save(_stacked(grids), folder, "samples")
+
+
+def _stacked(grids: list[tuple[str, str, np.ndarray]]) -> Figure:
+    rows = [-(-len(images) // WIDE) for *_, images in grids]
+    figure = Figure(figsize=(7.2, sum(0.58 * r + 0.3 for r in rows) + 0.1), layout="constrained")
+    axes = figure.subplots(len(grids), 1, squeeze=False, height_ratios=rows)[:, 0]
+    for ax, (title, colour, images) in zip(axes, grids, strict=True):
+        p.show(ax, p.tile(images, WIDE))
+        ax.set_title(title, fontsize=8, color=colour)
+    return figure
+
+
+@style.styled
+def draw_samples_by_steps(run: RunLike, folder: Path) -> list[Path] | str:
+    """Draw the same starting noise at every number of steps: one column is one noise."""
+    sets = _sets(run)
+    strips = []
+    for dataset, block in sorted({(d, b) for d, b, _, _ in sets}):
+        for backbone in ordered(n for d, b, n, _ in sets if (d, b) == (dataset, block)):
+            for steps in sorted(
+                s for d, b, n, s in sets if (d, b, n) == (dataset, block, backbone)
+            ):
+                found = p.arrays(run, sets[dataset, block, backbone, steps], "samples.safetensors")
+                if "images" in found and len(found["images"]):
+                    strips.append((backbone, steps, p.tile(found["images"][:WIDE], WIDE)))
+    if not strips:
+        return "no generated images in this run"
+    figure = Figure(figsize=(7.6, 0.56 * len(strips) + 0.2), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.01, hspace=0.0)
+    axes = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
+    for ax, (backbone, steps, picture) in zip(axes, strips, strict=True):
+        p.show(ax, picture)
+        p.side(ax, f"{printed(backbone)}\n{steps} steps", style.look(backbone).colour)
+    return style.save(figure, folder, "samples_by_steps")

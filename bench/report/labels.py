@@ -1,0 +1,142 @@
+"""Names written beside lines and points instead of a legend, without overlaps."""
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from matplotlib.axes import Axes
+
+from bench.report.names import printed
+from bench.report.style import look
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Return positions near `values`, in the same order, at least `gap` apart."""
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    placed = [values[i] for i in order]
+    for _ in range(200):
+        moved = False
+        for i in range(len(placed) - 1):
+            overlap = gap - (placed[i + 1] - placed[i])
+            if overlap > 1e-9:
+                placed[i] -= overlap / 2
+                placed[i + 1] += overlap / 2
+                moved = True
+        if not moved:
+            break
+    out = [0.0] * len(values)
+    for position, i in zip(placed, order, strict=True):
+        out[i] = position
+    return out
+
+
+def end_labels(
+    axes: Axes,
+    ends: Sequence[tuple[str, float, float]],
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write each line's name at its right end, apart from each other.
+
+    Args:
+        axes: The panel; its limits must be final.
+        ends: Plug-in name, x and y of the last point.
+        notes: Plug-in name -> what to say beside it.
+    """
+    to_axes = axes.transData + axes.transAxes.inverted()
+    points = [to_axes.transform((x, y)) for _, x, y in ends]
+    height = axes.get_figure().get_size_inches()[1] * 72 * axes.get_position().height
+    heights = spread([float(p[1]) for p in points], gap=9.5 / max(height, 1.0))
+    right = max((float(p[0]) for p in points), default=1.0)
+    for (name, x, y), position in zip(ends, heights, strict=True):
+        axes.annotate(
+            ", ".join(part for part in (printed(name), notes.get(name)) if part),
+            (x, y),
+            xytext=(right + 0.045, position),
+            textcoords="axes fraction",
+            color=look(name).colour,
+            va="center",
+            fontsize=7.5,
+            fontweight="bold",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": look(name).colour, "lw": 0.5, "alpha": 0.6},
+        )
+
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top, in points."""
+CORNERS = (
+    *((6, 4), (6, -9), (-6, 4), (-6, -9), (7, -3), (-7, -3), (0, 8), (0, -13)),
+    *((12, 10), (12, -16), (-12, 10), (-12, -16), (20, -3), (-20, -3), (0, 16), (0, -22)),
+)
+"""Offsets in points that a label may take beside its point, the nicest first."""
+
+
+def point_labels(
+    axes: Axes,
+    points: Sequence[tuple[str, float, float]],
+    avoid: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write names beside points so that they overlap neither points, lines nor each other.
+
+    Args:
+        axes: The panel; its limits must be final.
+        points: Plug-in name, x and y.
+        avoid: Further places to leave free, such as points along a line.
+    """
+    scale = 72.0 / axes.get_figure().dpi
+    spots = [axes.transData.transform((x, y)) * scale for _, x, y in points]
+    lines = [axes.transData.transform(place) * scale for place in avoid]
+    frame = [float(edge) * scale for edge in axes.get_window_extent().extents]
+    taken: list[Box] = []
+    for i, (name, x, y) in enumerate(points):
+        boxes = [_box(spots[i], offset, printed(name)) for offset in CORNERS]
+        others = spots[:i] + spots[i + 1 :]
+        costs = [
+            20 * sum(_overlap(box, old) for old in taken)
+            + 20 * (not _within(box, frame))
+            + 8 * sum(_near(box, other, 5.0) for other in others)
+            + sum(_near(box, place, 1.0) for place in lines)
+            + 0.1 * rank
+            for rank, box in enumerate(boxes)
+        ]
+        best = costs.index(min(costs))
+        taken.append(boxes[best])
+        _point_label(axes, name, (x, y), CORNERS[best])
+
+
+def _point_label(
+    axes: Axes, name: str, place: tuple[float, float], offset: tuple[float, float]
+) -> None:
+    """Write one name; farther away than its neighbourhood it gets a leader line."""
+    dx, dy = offset
+    line = {"arrowstyle": "-", "color": look(name).colour, "lw": 0.5, "shrinkB": 3}
+    axes.annotate(
+        printed(name),
+        place,
+        xytext=offset,
+        textcoords="offset points",
+        ha="left" if dx > 0 else "right" if dx < 0 else "center",
+        fontsize=7,
+        color=look(name).colour,
+        arrowprops=line if math.hypot(dx, dy + 4) > 11 else None,
+    )
+
+
+def _box(spot: Sequence[float], offset: tuple[float, float], text: str) -> Box:
+    """Return the rectangle of a label in points: a character is about 4.2 wide, 8 high."""
+    width = 4.2 * len(text)
+    left = spot[0] + offset[0] - (0 if offset[0] > 0 else width if offset[0] < 0 else width / 2)
+    return left, spot[1] + offset[1], left + width, spot[1] + offset[1] + 8
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _near(box: Box, spot: Sequence[float], margin: float) -> bool:
+    across = box[0] - margin < spot[0] < box[2] + margin
+    return across and box[1] - margin < spot[1] < box[3] + margin
+
+
+def _within(box: Box, frame: Sequence[float]) -> bool:
+    return frame[0] < box[0] and box[2] < frame[2] and frame[1] < box[1] and box[3] < frame[3]

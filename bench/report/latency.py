@@ -1,0 +1,102 @@
+"""The latency of one network call, looked up for the very network that a quality row used."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of
+
+COLUMNS = (
+    "backbone",
+    "batch",
+    "threads",
+    "device",
+    "engine",
+    "image_size",
+    "channels",
+    "scale",
+    "latency_s",
+    "latency_q1_s",
+    "latency_q3_s",
+    "repeats",
+    "noisy",
+    "peak_rss_mib",
+    "samples_s",
+)
+SAME_NETWORK = ("image_size", "channels", "scale")
+"""What must agree between a quality row and a timing for them to be of one network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds of one network call: median with a 95 % interval, and how it was measured."""
+
+    seconds: float
+    low: float
+    high: float
+    repeats: int | None
+    how: str
+    samples: tuple[float, ...] = ()
+    """Every repeat; networks of one cell took turns, so equal places are pairs."""
+
+
+def median_interval(
+    median: float, q1: float | None, q3: float | None, repeats: int | None
+) -> tuple[float, float]:
+    """Return an approximate 95 % interval of a median from its quartiles.
+
+    Source: McGill, Tukey and Larsen 1978, "Variations of box plots" (1.57 IQR / sqrt(n)).
+    """
+    if q1 is None or q3 is None or not repeats:
+        return median, median
+    half = 1.57 * (q3 - q1) / math.sqrt(repeats)
+    return median - half, median + half
+
+
+def timings(run: RunLike, batch: int = 1) -> pd.DataFrame:
+    """Return the timings at a batch size under one common condition (processor, eager, ...)."""
+    rows = ok(run, "latency", COLUMNS)
+    rows = rows[rows["batch"] == batch]
+    for column, preferred in (("device", "cpu"), ("engine", "eager")):
+        values = rows[column].dropna().unique().tolist()
+        if len(values) > 1:
+            rows = rows[rows[column] == (preferred if preferred in values else sorted(values)[0])]
+    threads = rows["threads"].dropna()
+    return rows[rows["threads"].isna() | (rows["threads"] == threads.min())]
+
+
+def latency_of(times: pd.DataFrame, backbone: str, like: Any) -> Latency | None:
+    """Return the latency of a backbone, of the size and width that the row `like` names.
+
+    A condition that either side leaves open is taken as equal.
+    """
+    found = times[times["backbone"] == backbone]
+    for column in SAME_NETWORK:
+        wanted = floating(getattr(like, column, None))
+        if wanted is not None:
+            found = found[found[column].isna() | (found[column] == wanted)]
+    found = found[found["latency_s"].notna()]
+    if found.empty:
+        return None
+    row = found.iloc[0]
+    repeats = integer(row["repeats"])
+    quartiles = floating(row["latency_q1_s"]), floating(row["latency_q3_s"])
+    low, high = median_interval(float(row["latency_s"]), *quartiles, repeats)
+    samples = tuple(listed(row["samples_s"]))
+    return Latency(float(row["latency_s"]), low, high, repeats, condition(row), samples)
+
+
+def condition(row: pd.Series) -> str:
+    """Return in words how a timing was taken."""
+    words = [
+        text_of(row["device"]),
+        text_of(row["engine"]),
+        plural(integer(row["threads"]), "thread"),
+        f"batch {integer(row['batch'])}" if integer(row["batch"]) else None,
+        f"{integer(row['image_size'])} px" if integer(row["image_size"]) else None,
+        f"width x{row['scale']:g}" if floating(row["scale"]) is not None else None,
+        "noisy" if row["noisy"] is True else None,
+    ]
+    return ", ".join(word for word in words if word)

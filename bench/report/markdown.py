@@ -1,0 +1,102 @@
+"""The report in Markdown, for places that render it beside the code."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.report.claims import Claim
+from bench.report.comparison import Table
+from bench.report.formats import escape_markdown, to_markdown
+from bench.report.plots import Drawn
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in lines) + "\n"
+
+
+def verdict_words(claim: Claim) -> str:
+    """Return a verdict in words, with what was seen under other conditions."""
+    seen = f" (here: {claim.verdict.seen_words})" if claim.verdict.seen_words else ""
+    return f"{claim.verdict}{seen}"
+
+
+def _claims(judged: Sequence[Claim]) -> str:
+    rows = [
+        [
+            escape_markdown(f"{c.sentence} ({c.section})"),
+            escape_markdown(c.measured),
+            escape_markdown(c.n),
+            f"**{escape_markdown(verdict_words(c))}**",
+            escape_markdown(c.verdict.reason),
+        ]
+        for c in judged
+    ]
+    return _table(["The paper says", "Measured here", "N", "Verdict", "Why"], rows)
+
+
+def _figures(drawn: Sequence[Drawn], pictures: Mapping[str, str]) -> str:
+    parts = []
+    for one in drawn:
+        figure = one.figure
+        if figure.title in pictures:
+            parts.append(
+                f"### {figure.title}\n\n![{figure.alt}]({pictures[figure.title]})\n\n"
+                f"{escape_markdown(figure.caption)}\n"
+            )
+    gaps = [
+        f"- {one.figure.title}: {escape_markdown(one.reason)}" for one in drawn if not one.files
+    ]
+    if gaps:
+        parts.append("Not drawn:\n\n" + "\n".join(gaps) + "\n")
+    return "\n".join(parts)
+
+
+def report_markdown(
+    facts: Mapping[str, Any],
+    judged: Sequence[Claim],
+    tables: Sequence[Table],
+    *,
+    drawn: Sequence[Drawn],
+    pictures: Mapping[str, str],
+) -> str:
+    """Return the report.
+
+    Args:
+        facts: About the run.
+        judged: The paper's claims with verdicts.
+        tables: Tables 1 to 5.
+        drawn: The figures, or why there are none.
+        pictures: Figure title -> path of its picture, relative to the report.
+    """
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(facts["counts"].items()))
+    name = escape_markdown(facts["name"])
+    parts = [
+        f"# Report: {name}\n",
+        f"A measurement of [{facts['paper']}]({facts['paper_url']}): paper, ours, verdict.\n",
+        _table(
+            ["Budget", "Data", "Machine", "Cells"],
+            [[escape_markdown(facts[k]) for k in ("budget", "dataset", "machine")] + [counts]],
+        ),
+        "## Claims\n",
+        _claims(judged),
+        *[to_markdown(table) for table in tables],
+        "## Figures\n",
+        _figures(drawn, pictures),
+    ]
+    if facts["findings"]:
+        notes = [
+            f"- {escape_markdown(f.get('name', ''))}: {escape_markdown(f.get('note', ''))}"
+            for f in facts["findings"]
+        ]
+        parts += ["## Findings about the networks\n", "\n".join(notes) + "\n"]
+    parts += ["## Failures and skips\n", _faults(facts["faults"])]
+    rows = [[name, escape_markdown(value)] for name, value in facts["provenance"].items()]
+    parts += ["## Provenance\n", _table(["What", "Value"], rows)]
+    return "\n".join(parts)
+
+
+def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
+    if not faults:
+        return "None: every cell was measured.\n"
+    rows = [[escape_markdown(f[k]) for k in ("label", "status", "reason")] for f in faults]
+    return _table(["Cell", "Status", "Reason"], rows)

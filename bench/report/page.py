@@ -1,0 +1,140 @@
+"""The report: one HTML page that needs nothing beside it, and the same in Markdown."""
+
+import base64
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+from PIL import Image
+
+from bench.report.claims import HEADLINE, Claim, claims
+from bench.report.comparison import Table
+from bench.report.formats import to_html
+from bench.report.markdown import report_markdown
+from bench.report.plots import Drawn
+from bench.report.rows import RunLike, budget, dataset, faults, machine, run_name, settings
+
+TEMPLATE = "page.html.j2"
+CSS_PER_PIXEL = 0.66
+"""Figures have 200 pixels an inch, and 8 point letters: about 15 pixels high on the page."""
+LIMIT = 4_500_000
+"""Bytes of all pictures in the page together, encoded; with the rest it stays below 5 MiB."""
+PAPER = "The Missing U for Efficient Diffusion Models"
+PAPER_URL = "https://arxiv.org/abs/2310.20092"
+
+
+def write_pages(
+    run: RunLike, tables: Sequence[Table], drawn: Sequence[Drawn], folder: Path
+) -> list[Path]:
+    """Write report.html and report.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = facts_of(run)
+    judged = claims(run)
+    html = render(facts, judged, tables, drawn)
+    page, text = folder / "report.html", folder / "report.md"
+    page.write_text(html, encoding="utf-8", newline="\n")
+    pictures = {one.figure.title: _relative(one.png, folder) for one in drawn if one.png}
+    markdown = report_markdown(facts, judged, tables, drawn=drawn, pictures=pictures)
+    text.write_text(markdown, encoding="utf-8", newline="\n")
+    return [page, text]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def facts_of(run: RunLike) -> dict[str, Any]:
+    """Return what a reader must know about a run beside its numbers."""
+    m = run.manifest
+    versions: Mapping[str, Any] = m.get("versions") or {}
+    git: Mapping[str, Any] = m.get("git") or {}
+    changed = " (files changed since)" if git.get("changed") else ""
+    return {
+        "name": run_name(run),
+        "paper": PAPER,
+        "paper_url": PAPER_URL,
+        "budget": budget(run),
+        "dataset": dataset(run),
+        "machine": machine(run),
+        "command": str(m.get("command", "unknown")),
+        "counts": dict(m.get("counts") or {}),
+        "findings": list(m.get("findings") or []),
+        "faults": faults(run).to_dict("records"),
+        "provenance": {
+            "Command": str(m.get("command", "unknown")),
+            "Started": str(m.get("started", "unknown")),
+            "Took": f"{float(m['seconds']):,.0f} s" if m.get("seconds") is not None else "unknown",
+            "Machine": machine(run),
+            "Commit": f"{git.get('commit', 'unknown')}{changed}",
+            "Versions": ", ".join(f"{k} {v}" for k, v in versions.items()) or "unknown",
+        },
+        "settings": json.dumps(settings(run), indent=1, sort_keys=True, default=str),
+    }
+
+
+def render(
+    facts: Mapping[str, Any],
+    judged: Sequence[Claim],
+    tables: Sequence[Table],
+    drawn: Sequence[Drawn],
+) -> str:
+    """Return the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    pictures = [one for one in drawn if one.png]
+    uris = dict(zip([id(one) for one in pictures], embedded(pictures), strict=True))
+    return environment.get_template(TEMPLATE).render(
+        facts=facts,
+        headline=[c for c in judged if c.id in HEADLINE],
+        further=[c for c in judged if c.id not in HEADLINE],
+        # Our own writer escapes every cell of a layout (formats.py).
+        tables=[
+            (table, markupsafe.Markup(to_html(table)), judged_lines(table)) for table in tables
+        ],
+        figures=[(one, uris[id(one)], css_width(one.png)) for one in pictures],
+        missing=[one for one in drawn if not one.png],
+    )
+
+
+def css_width(png: Path) -> int:
+    """Return a picture's width on the page, the same scale - and so letter size - for all."""
+    with Image.open(png) as image:
+        return round(image.width * CSS_PER_PIXEL)
+
+
+def judged_lines(table: Table) -> list[dict[str, Any]]:
+    """Return the lines that carry a paper's number or ours, for the details below a table."""
+    lines = table.comparison
+    kept = lines[lines["ours"].notna()]
+    return kept.astype(object).where(kept.notna(), None).to_dict("records")
+
+
+def embedded(pictures: Sequence[Drawn]) -> list[str]:
+    """Return the pictures as data URIs, reduced together where they would be too large."""
+    whole = [one.png.read_bytes() for one in pictures if one.png]
+    contents = whole
+    for share in (1.0, 0.8, 0.64, 0.5, 0.4, 0.3, 0.2):
+        if sum(map(len, contents)) * 4 / 3 <= LIMIT:
+            break
+        contents = [reduced(content, share) for content in whole]
+    return [f"data:image/png;base64,{base64.b64encode(c).decode()}" for c in contents]
+
+
+def reduced(png: bytes, share: float) -> bytes:
+    """Return a picture with `share` of its width and a palette of 256 colours; never larger."""
+    with Image.open(io.BytesIO(png)) as image:
+        size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+        small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return min(png, out.getvalue(), key=len)

@@ -1,0 +1,76 @@
+"""Intervals of paired differences: the same images, blocks or turns measured with two networks.
+
+A paired interval is narrower than one from two separate intervals, because what both share -
+an easy image, a slow moment of the machine - cancels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.report.verdicts import difference
+
+Triple = tuple[float, float, float]
+"""A value with the lower and upper end of its 95 % interval."""
+
+
+def paired_mean(
+    a: Sequence[float], b: Sequence[float], *, resamples: int = 4000, seed: int = 0
+) -> Triple | None:
+    """Return the mean of a - b over images with a percentile bootstrap interval.
+
+    None where the two are not of the same images.
+    """
+    if len(a) != len(b) or len(a) < 2:
+        return None
+    gaps = np.subtract(a, b)
+    rng = np.random.default_rng(seed)
+    means = gaps[rng.integers(0, len(gaps), (resamples, len(gaps)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(gaps.mean()), float(low), float(high)
+
+
+def paired_jackknife(
+    values: tuple[float, float], a: Sequence[float], b: Sequence[float]
+) -> Triple | None:
+    """Return a difference of two statistics with its delete-block jackknife interval.
+
+    Args:
+        values: The two statistics on all blocks.
+        a: The first without each block in turn.
+        b: The second; generated images share their starting noise, so blocks are pairs.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11.
+    """
+    g = len(a)
+    if g != len(b) or g < 2:
+        return None
+    gaps = np.subtract(a, b)
+    error = math.sqrt((g - 1) / g * float(((gaps - gaps.mean()) ** 2).sum()))
+    value = values[0] - values[1]
+    return value, value - 1.96 * error, value + 1.96 * error
+
+
+def paired_median(a: Sequence[float], b: Sequence[float]) -> Triple | None:
+    """Return the median of a - b with an interval from its order statistics.
+
+    Makes no assumption on the distribution of latencies; at least 95 % by the binomial
+    distribution, and all of the range where there are fewer than six pairs.
+    """
+    n = len(a)
+    if n != len(b) or n < 3:
+        return None
+    gaps = np.sort(np.subtract(a, b))
+    below, k = 0.0, 0
+    for i in range(n // 2):
+        below += math.comb(n, i) / 2.0**n
+        if below > 0.025:
+            break
+        k = i
+    return float(np.median(gaps)), float(gaps[k]), float(gaps[n - 1 - k])
+
+
+def separate(a: Triple | None, b: Triple | None) -> Triple | None:
+    """Return a - b with an interval from two separate ones; None where one is missing."""
+    return difference(a, b) if a is not None and b is not None else None

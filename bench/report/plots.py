@@ -1,0 +1,129 @@
+"""Every figure of a report: what draws it, its caption, and its words for who cannot see it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.report.fig_cost import draw_costs, draw_latency
+from bench.report.fig_distance import draw_distance
+from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
+from bench.report.fig_restore import draw_noise, draw_tradeoff
+from bench.report.fig_samples import draw_samples, draw_samples_by_steps
+from bench.report.fig_training import draw_training
+from bench.report.rows import RunLike
+
+Draw = Callable[[RunLike, Path], list[Path] | str]
+"""Writes a figure into a folder; returns its files, or why it cannot be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of the report."""
+
+    title: str
+    caption: str
+    alt: str
+    draw: Draw
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure that was drawn, or the reason why it could not be."""
+
+    figure: Figure
+    files: tuple[Path, ...]
+    reason: str = ""
+
+    @property
+    def png(self) -> Path | None:
+        """The picture for the page."""
+        return next((path for path in self.files if path.suffix == ".png"), None)
+
+
+FIGURES = (
+    Figure(
+        "Parameters and multiply-adds",
+        "Bars: counted here at full width. Diamonds: the paper's Table 5 and, for parameters, the "
+        "authors' notebook (Figure 6).",
+        "Bar chart of parameters and multiply-adds of the U-Net and of every continuous U-Net, "
+        "with the published values as marks; Table 5 holds the numbers.",
+        draw_costs,
+    ),
+    Figure(
+        "Latency of one network call",
+        "Median and quartiles; the networks of a panel took turns.",
+        "Bar chart of the milliseconds of one network call per network and condition.",
+        draw_latency,
+    ),
+    Figure(
+        "Distance against sampling steps",
+        "Mean distance between generated and real images, with its 95 % interval; the ring marks "
+        "each network's best number of steps, as in Table 1.",
+        "Line chart of the distance to real images against sampling steps, one line per network, "
+        "with the distance of two halves of the real images as floor.",
+        draw_distance,
+    ),
+    Figure(
+        "Generated images",
+        "Each network at its best number of steps; not selected: the first images of the set.",
+        "Grids of generated images, one per network.",
+        draw_samples,
+    ),
+    Figure(
+        "Generated images by sampling steps",
+        "A column starts from the same noise in every row.",
+        "Rows of generated images, one row per network and number of sampling steps.",
+        draw_samples_by_steps,
+    ),
+    Figure(
+        "Perception against distortion",
+        "A line runs from the noisy image over the steps of the restoration to its end (filled "
+        "mark); the ring is the best LPIPS. Classic denoisers are points. Lower left is better.",
+        "Line chart of LPIPS against one minus SSIM along the restoration, one panel per noise "
+        "level, with classic denoisers as points.",
+        draw_tradeoff,
+    ),
+    Figure(
+        "Scores against noise",
+        "Best SSIM and LPIPS over the restoration's steps and of classic denoisers, with 95 % "
+        "intervals.",
+        "Two line charts: SSIM falls and LPIPS rises with the noise, one line per method.",
+        draw_noise,
+    ),
+    Figure(
+        "Denoising",
+        "The same noisy images for every method; diffusion at its best LPIPS step.",
+        "Grid of images: clean, noisy, and restored by each method, with mean SSIM and LPIPS.",
+        draw_denoising,
+    ),
+    Figure(
+        "The reverse process",
+        "The first test image along the restoration by each network.",
+        "Rows of images from noisy to restored, one row per network and noise level.",
+        draw_reverse,
+    ),
+    Figure(
+        "Noise levels",
+        "The same images at every noise level; shown clipped, used unclipped.",
+        "Grid of images that grow noisier from left to right.",
+        draw_ladder,
+    ),
+    Figure(
+        "Training",
+        "Loss of every update (thin) and its running mean.",
+        "Line charts of the training loss against updates, one line per network.",
+        draw_training,
+    ),
+)
+
+
+def write_figures(run: RunLike, folder: Path) -> list[Drawn]:
+    """Draw every figure that the run has data for."""
+    drawn = []
+    for figure in FIGURES:
+        result = figure.draw(run, folder)
+        if isinstance(result, str):
+            drawn.append(Drawn(figure, (), result))
+        else:
+            drawn.append(Drawn(figure, tuple(result)))
+    return drawn

@@ -1,0 +1,193 @@
+"""Table 1: image synthesis - best distance, the steps it takes, and the time of a sample."""
+
+import pandas as pd
+
+from bench.report import comparison as c
+from bench.report.curves import Curve, curves, distance_name, primary
+from bench.report.latency import latency_of, timings
+from bench.report.names import paper_column, printed, same_data
+from bench.report.paper import lookup
+from bench.report.rows import RunLike, budget, fault_notes, floating, integer, ok
+from bench.report.table1_layout import NAME, NETWORKS, Group, Measured, groups, table1_layout
+from bench.report.verdicts import differences, magnitude, missing, not_comparable
+
+READS = ("train", "sample", "features", "frechet", "latency")
+"""Tasks whose faults explain a gap in this table."""
+PAPER_IMAGES = 30_000
+
+
+def measure(curve: Curve, times: pd.DataFrame) -> Measured:
+    """Return a curve with its time per sample: steps x latency of the same network."""
+    latency = latency_of(times, curve.backbone, curve.best)
+    if latency is None:
+        return Measured(curve, c.Value(None), "no timing of this network")
+    steps = int(curve.best["steps"])
+    time = c.Value(
+        steps * latency.seconds, steps * latency.low, steps * latency.high, latency.repeats
+    )
+    return Measured(curve, time, f"steps x latency of one call ({latency.how})")
+
+
+def unlike_paper(run: RunLike, curve: Curve) -> str:
+    """Return where the conditions of a distance differ from the paper's; "" where nowhere."""
+    column = paper_column(curve.dataset)
+    conditions = {
+        "budget": (budget(run), "paper"),
+        "data": (column if same_data(curve.dataset) else curve.dataset, column),
+        "generated images": (integer(curve.best["n_generated"]), PAPER_IMAGES),
+        "features": (curve.features, "inception"),
+    }
+    if integer(curve.best["image_size"]) is not None:
+        conditions["image size"] = (integer(curve.best["image_size"]), 64)
+    return differences(conditions)
+
+
+def _lines(run: RunLike, found: Measured, main: set[str]) -> list[c.Line]:
+    """Return the tidy lines of one network on one data set."""
+    curve, printed_numbers = found.curve, lookup(NAME)
+    column, row = paper_column(curve.dataset), printed(curve.backbone)
+    key = Group(column, curve.dataset).key
+    place = c.Place(NAME, row, key, curve.protocol)
+    unlike = unlike_paper(run, curve)
+    name = distance_name(curve.features)
+
+    def judged(metric: str, value: c.Value) -> tuple:
+        paper = printed_numbers.get((row, column or "", metric))
+        if paper is None:
+            return None, None
+        if value.value is None:
+            return paper, missing(found.how)
+        if metric == "time":
+            reason = "seconds of another machine" + (f"; {unlike}" if unlike else "")
+            return paper, not_comparable(reason, paper.value, value.value)
+        if unlike:
+            return paper, not_comparable(unlike, paper.value, value.value)
+        return paper, magnitude(paper, value.value, low=value.low, high=value.high)
+
+    steps = curve.best_steps
+    timed = c.Place(NAME, row, key, f"{curve.protocol}; {found.how}")
+    first = [
+        c.line(run, place, (name, "1"), ours=curve.value, judged=judged("fid", curve.value)),
+    ]
+    if curve.features in main:
+        first += [
+            c.line(run, place, ("steps", "steps"), ours=steps, judged=judged("steps", steps)),
+            c.line(run, timed, ("time", "s"), ours=found.time, judged=judged("time", found.time)),
+        ]
+    return first + _kid(run, place, curve)
+
+
+def _kid(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
+    kid, error = floating(curve.best["kid"]), floating(curve.best["kid_se"])
+    if kid is None:
+        return []
+    low, high = (kid - 1.96 * error, kid + 1.96 * error) if error is not None else (None, None)
+    value = c.Value(kid, low, high, curve.value.n)
+    return [c.line(run, place, (f"KID ({curve.features})", "1"), ours=value, judged=(None, None))]
+
+
+def iso_quality(run: RunLike, pair: list[Measured], times: pd.DataFrame) -> list[c.Line]:
+    """Return steps, seconds and GMACs that each network of a pair needs for a common distance."""
+    if len(pair) != 2:
+        return []
+    level = max(one.curve.value.value for one in pair)
+    cost = ok(run, "cost", ("backbone", "gmacs_authors", "image_size", "scale"))
+    lines = []
+    for one in pair:
+        steps = one.curve.steps_to(level)
+        if steps is None:
+            continue
+        latency = latency_of(times, one.curve.backbone, one.curve.best)
+        macs = cost[cost["backbone"] == one.curve.backbone]
+        for column in ("image_size", "scale"):
+            wanted = floating(one.curve.best[column])
+            if wanted is not None:
+                macs = macs[macs[column] == wanted]
+        values = {
+            ("steps to the common distance", "steps"): float(steps),
+            ("time to the common distance", "s"): steps * latency.seconds if latency else None,
+            ("GMACs to the common distance", "GMACs"): (
+                steps * float(macs["gmacs_authors"].iloc[0]) if len(macs) else None
+            ),
+        }
+        place = c.Place(
+            NAME,
+            printed(one.curve.backbone),
+            Group(paper_column(one.curve.dataset), one.curve.dataset).key,
+            f"{one.curve.protocol}; common distance {level:.4g}",
+        )
+        lines += [
+            c.line(
+                run, place, metric, ours=c.Value(value, n=one.curve.value.n), judged=(None, None)
+            )
+            for metric, value in values.items()
+            if value is not None
+        ]
+    return lines
+
+
+def _absent(run: RunLike, measured: set[tuple[str, str]]) -> list[c.Line]:
+    """Return lines for the paper's numbers that the run says nothing about."""
+    metrics = {"fid": "FID", "steps": "steps", "time": "time"}
+    units = {"fid": "1", "steps": "steps", "time": "s"}
+    return [
+        c.line(
+            run,
+            c.Place(NAME, row, column),
+            (metrics[metric], units[metric]),
+            ours=c.Value(None),
+            judged=(paper, missing()),
+        )
+        for (row, column, metric), paper in lookup(NAME).items()
+        if (row, column) not in measured
+    ]
+
+
+def _notes(found: list[Measured]) -> list[str]:
+    notes = []
+    for dataset in sorted({m.curve.dataset for m in found}):
+        one = next(m.curve for m in found if m.curve.dataset == dataset)
+        row = one.best
+        floor, half = floating(row["floor"]), integer(row["floor_n"])
+        text = f"{dataset}: N = {integer(row['n_generated'])} generated against "
+        text += f"{integer(row['n_real'])} real images"
+        if floor is not None:
+            text += f"; floor {floor:.3g} (two disjoint real halves of {half})"
+        if any(m.curve.small_sample for m in found if m.curve.dataset == dataset):
+            text += "; fewer images than feature dimensions, so KID leads and the distance is "
+            text += "given in brackets"
+        notes.append(text + ".")
+    return notes
+
+
+def table1(run: RunLike) -> c.Table:
+    """Return Table 1 of a run."""
+    every = curves(run)
+    main = primary(every)
+    times = timings(run)
+    found = [measure(curve, times) for curve in every]
+    shown = [m for m in found if any(m.curve is p for p in main)]
+    lines = []
+    for one in found:
+        chosen = {p.features for p in main if p.dataset == one.curve.dataset}
+        lines += _lines(run, one, chosen)
+    for key in sorted({(m.curve.dataset, m.curve.recipe) for m in shown}):
+        pair = [
+            m
+            for m in shown
+            if (m.curve.dataset, m.curve.recipe) == key and m.curve.backbone in NETWORKS
+        ]
+        lines += iso_quality(run, pair, times)
+    measured = {(printed(m.curve.backbone), paper_column(m.curve.dataset) or "") for m in shown}
+    lines += _absent(run, measured)
+    columns = groups(sorted({m.curve.dataset for m in shown}))
+    return c.Table(
+        NAME,
+        "Table 1: image synthesis",
+        "Best distance over sampling steps, the steps that it takes, and seconds per sample "
+        "(steps x latency of one network call, batch 1). Lower is better; best in bold.",
+        c.tidy(lines),
+        table1_layout(shown, columns),
+        2,
+        (*_notes(shown), c.tally(lines), *fault_notes(run, READS)),
+    )

@@ -1,0 +1,215 @@
+"""Tables 2 and 3: best SSIM and LPIPS of the restoration, and the steps and time to get there."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from bench.report import comparison as c
+from bench.report import restoration as r
+from bench.report.latency import Latency, latency_of, timings
+from bench.report.names import printed
+from bench.report.paper import Printed, lookup
+from bench.report.rows import RunLike, fault_notes
+from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
+
+READS = ("train", "restore")
+LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
+PAIR = ("unet", "cunet")
+Key = tuple[int, str, str]
+
+
+@dataclass(frozen=True)
+class Restorations:
+    """The restorations of a run, and the timings that turn their calls into seconds."""
+
+    run: RunLike
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The best points."""
+        return r.restored(self.run, "best")
+
+    @cached_property
+    def times(self) -> pd.DataFrame:
+        """The timings of single network calls."""
+        return timings(self.run)
+
+    @cached_property
+    def blocks(self) -> list[r.Block]:
+        """The blocks; the paper's own where the run has none."""
+        return r.blocks(self.rows) or [r.Block("celeba", "sigmoid", r.DEFAULT_ESTIMATE)]
+
+    def latency(self, best: r.Best) -> Latency | None:
+        """Return the latency of the network behind a best point."""
+        return latency_of(self.times, best.row["backbone"], best.row)
+
+    def seconds(self, best: r.Best) -> c.Value:
+        """Return the time to a best point: calls x latency."""
+        latency, calls = self.latency(best), best.calls
+        if latency is None or calls is None:
+            return c.Value(None)
+        return c.Value(
+            calls * latency.seconds, calls * latency.low, calls * latency.high, latency.repeats
+        )
+
+    def judge(self, paper: Printed | None, best: r.Best, *, ours: c.Value, unit: str) -> Verdict:
+        """Return the verdict on one number of Tables 2 or 3."""
+        if ours.value is None:
+            return missing("no timing of this network" if unit == "s" else "not measured")
+        if paper is None:
+            return missing("the paper has no such number")
+        unlike = r.unlike_paper(self.run, best.row)
+        if unit == "s":
+            unlike = "; ".join(part for part in ("seconds of another machine", unlike) if part)
+        if unlike:
+            return not_comparable(unlike, paper.value, ours.value)
+        return magnitude(paper, ours.value, low=ours.low, high=ours.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of Table 2 or 3: what it shows of a best point."""
+
+    metric: str
+    """The metric whose best point it is: ssim or lpips."""
+    name: str
+    """The column's name in the published tables."""
+    title: str
+    unit: str
+    digits: int
+    best: str = ""
+    """Which value is set in bold: "largest", "smallest" or none."""
+
+    def value(self, all_: Restorations, best: r.Best) -> c.Value:
+        """Return what the column shows."""
+        if self.unit == "s":
+            return all_.seconds(best)
+        return best.steps if self.unit == "steps" else best.value
+
+    def text(self, value: float | None) -> str:
+        """Return a value as the column prints it."""
+        return c.seconds(value) if self.unit == "s" else c.number(value, self.digits)
+
+
+TABLE2 = (
+    Column("ssim", "best_ssim", "Best SSIM", "1", 2, "largest"),
+    Column("lpips", "best_lpips", "Best LPIPS", "1", 3, "smallest"),
+)
+TABLE3 = (
+    Column("ssim", "ssim_step", "Best SSIM step", "steps", 0),
+    Column("ssim", "ssim_time", "Time SSIM (s)", "s", 2, "smallest"),
+    Column("lpips", "lpips_step", "Best LPIPS step", "steps", 0),
+    Column("lpips", "lpips_time", "Time LPIPS (s)", "s", 2, "smallest"),
+)
+
+
+def _lines(
+    all_: Restorations, name: str, columns: tuple[Column, ...], block: r.Block
+) -> list[c.Line]:
+    """Return the tidy lines of one block, the paper's numbers without a match included."""
+    paper, found = lookup(name), r.best_of(all_.rows, block)
+    keys = sorted({(t, b) for t, b, _ in found} | {(t, b) for t in LEVELS for b in PAIR})
+    lines = []
+    for t, backbone in keys:
+        for column in columns:
+            best = found.get((t, backbone, column.metric))
+            printed_number = paper.get((str(t), printed(backbone), column.name))
+            if best is None:
+                if printed_number is not None:
+                    place = c.Place(name, str(t), printed(backbone), f"block {block.title}")
+                    judged = (printed_number, missing())
+                    lines.append(_line(all_, place, column, ours=c.Value(None), judged=judged))
+                continue
+            sigma = r.sigma_of(all_.rows, block, t)
+            place = c.Place(name, str(t), printed(backbone), r.protocol(block, best, sigma))
+            ours = column.value(all_, best)
+            verdict = all_.judge(printed_number, best, ours=ours, unit=column.unit)
+            lines.append(_line(all_, place, column, ours=ours, judged=(printed_number, verdict)))
+    return lines
+
+
+def _line(
+    all_: Restorations, place: c.Place, column: Column, *, ours: c.Value, judged: tuple
+) -> c.Line:
+    return c.line(all_.run, place, (column.name, column.unit), ours=ours, judged=judged)
+
+
+def _texts(values: list[float | None], column: Column, texts: list[str]) -> str:
+    if column.best:
+        texts = c.mark_best(values, texts, largest=column.best == "largest")
+    return r.pair_text(texts)
+
+
+def _body(
+    all_: Restorations, name: str, columns: tuple[Column, ...], block: r.Block
+) -> list[list[str]]:
+    """Return the rows of one block, in the paper's form: one noise level a row."""
+    paper, found = lookup(name), r.best_of(all_.rows, block)
+    names = r.backbones(found)
+    body = []
+    for t in sorted({t for t, _, _ in found} | set(LEVELS)):
+        sigma = r.sigma_of(all_.rows, block, t)
+        cells = [block.title, str(t), c.number(sigma, 3)]
+        for column in columns:
+            theirs = [paper.get((str(t), printed(b), column.name)) for b in PAIR]
+            values = [p and p.value for p in theirs]
+            cells.append(_texts(values, column, [p.text if p else c.DASH for p in theirs]))
+            best = [found.get((t, b, column.metric)) for b in names]
+            ours = [column.value(all_, b).value if b else None for b in best]
+            cells.append(_texts(ours, column, [column.text(v) for v in ours]))
+        body.append(cells)
+    return body
+
+
+def _notes(all_: Restorations, lines: list[c.Line]) -> list[str]:
+    notes = []
+    for block in all_.blocks:
+        found = r.best_of(all_.rows, block)
+        order = r.pair_title(r.backbones(found))
+        n = sorted({best.value.n for best in found.values() if best.value.n})
+        images = f"; N = {', '.join(map(str, n))} images" if n else ""
+        notes.append(f"Block {block.title}: ours {order}{images}.")
+    notes.append(c.tally(lines))
+    return notes
+
+
+def _table(run: RunLike, name: str, columns: tuple[Column, ...], words: tuple[str, str]) -> c.Table:
+    all_ = Restorations(run)
+    lines = [line for block in all_.blocks for line in _lines(all_, name, columns, block)]
+    header = [("", "", "Block"), ("", "", "Noising steps"), ("", "", "σ")]
+    for column in columns:
+        header += [(column.title, "", "paper"), (column.title, "", "ours")]
+    body = [row for block in all_.blocks for row in _body(all_, name, columns, block)]
+    tasks = (*READS, "latency") if name == "table3" else READS
+    notes = (*_notes(all_, lines), *fault_notes(run, tasks))
+    return c.Table(name, *words, c.tidy(lines), c.layout(header, body), 3, notes)
+
+
+def table2(run: RunLike) -> c.Table:
+    """Return Table 2 of a run: best SSIM and LPIPS by noise level."""
+    return _table(
+        run,
+        "table2",
+        TABLE2,
+        (
+            "Table 2: best restoration by noise level",
+            "Best mean score over the steps of the restoration, U-Net / cU-Net. SSIM: higher is "
+            "better; LPIPS: lower is better; best of a pair in bold. Block: data, schedule, and "
+            "the estimate that is scored (the current sample, or the predicted clean image x0).",
+        ),
+    )
+
+
+def table3(run: RunLike) -> c.Table:
+    """Return Table 3 of a run: the steps to the best score, and their time."""
+    return _table(
+        run,
+        "table3",
+        TABLE3,
+        (
+            "Table 3: steps and time to the best restoration",
+            "Reverse steps (network calls x stride) to the best mean score, and the time of the "
+            "calls (calls x latency), U-Net / cU-Net; shorter time in bold.",
+        ),
+    )

@@ -1,0 +1,41 @@
+"""Tables 1 to 5 of a run, and their files."""
+
+from pathlib import Path
+
+from bench.report.comparison import Table
+from bench.report.formats import to_csv, to_latex, to_markdown
+from bench.report.rows import RunLike
+from bench.report.table1 import table1
+from bench.report.table2 import table2, table3
+from bench.report.table4 import table4
+from bench.report.table5 import table5
+
+TABLES = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "table5": table5,
+}
+
+
+def tables(run: RunLike) -> list[Table]:
+    """Return every table of a run; a gap is a dash with its reason beneath."""
+    return [build(run) for build in TABLES.values()]
+
+
+def write_tables(found: list[Table], folder: Path) -> list[Path]:
+    """Write each table as tidy CSV, and its layout as CSV, Markdown and LaTeX."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for table in found:
+        for ending, text in {
+            "tidy.csv": table.comparison.to_csv(index=False, lineterminator="\n"),
+            "csv": to_csv(table),
+            "md": to_markdown(table),
+            "tex": to_latex(table),
+        }.items():
+            path = folder / f"{table.name}.{ending}"
+            path.write_text(text, encoding="utf-8", newline="\n")
+            written.append(path)
+    return written

@@ -1,0 +1,45 @@
+"""A synthetic run, written once per session; tests that change it work on a copy."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+# Tests are not packages (they would shadow ours), so a helper beside them needs its folder here.
+sys.path.insert(0, str(Path(__file__).parent))
+from report_builder import FakeRun
+from report_synthetic import synthetic_run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
+    """Return a complete smoke run."""
+    return synthetic_run(tmp_path_factory.mktemp("smoke"))
+
+
+@pytest.fixture(scope="session")
+def paper_run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
+    """Return a run under the paper's conditions as far as rows can tell."""
+    folder = tmp_path_factory.mktemp("paper")
+    made = synthetic_run(folder, dataset="celeba", budget="paper", n=30_000, channels=3)
+    made.rows["image_size"] = made.rows["image_size"].replace(32, 64)
+    made.rows["stride"] = made.rows["stride"].replace(10, 1)
+    return made
+
+
+@pytest.fixture
+def empty() -> FakeRun:
+    """Return a run without a single row."""
+    return FakeRun({}, pd.DataFrame(), folder=None)
+
+
+@pytest.fixture
+def changed(run: FakeRun) -> Callable[[Callable[[pd.DataFrame], pd.DataFrame]], FakeRun]:
+    """Return a function that gives the smoke run with its rows passed through another."""
+
+    def change(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> FakeRun:
+        return FakeRun(run.manifest, edit(run.rows.copy()), run.folder)
+
+    return change
