@@ -41,3 +41,21 @@ def no_attention_no_residual(
 def no_skip(*, channels: int = 3, image_size: int = 64, scale: float = 1.0) -> ContinuousUNet:
     """Return `cunet` with dv/ds = conv(h) in place of conv(y + h), nothing else changed."""
     return cunet(channels=channels, image_size=image_size, scale=scale, skip=False)
+
+
+@register(Kind.BACKBONE, "cunet-softplus", source="the nonlinearity of the paper's released code")
+def softplus(*, channels: int = 3, image_size: int = 64, scale: float = 1.0) -> ContinuousUNet:
+    """Return `cunet` with softplus throughout."""
+    return cunet(channels=channels, image_size=image_size, scale=scale, activation="softplus")
+
+
+@register(Kind.BACKBONE, "cunet-silu", source="the nonlinearity that is usual in U-Nets")
+def silu(*, channels: int = 3, image_size: int = 64, scale: float = 1.0) -> ContinuousUNet:
+    """Return `cunet` with SiLU throughout."""
+    return cunet(channels=channels, image_size=image_size, scale=scale, activation="silu")
+
+
+@register(Kind.BACKBONE, "cunet-relu", source="the nonlinearity that the paper's Section 3.1 names")
+def relu(*, channels: int = 3, image_size: int = 64, scale: float = 1.0) -> ContinuousUNet:
+    """Return `cunet` with ReLU throughout."""
+    return cunet(channels=channels, image_size=image_size, scale=scale, activation="relu")
