@@ -35,6 +35,8 @@ class Train(Settings):
     """Parameter updates of a diffusion network."""
     classic_updates: Count = 50_000
     """Parameter updates of DnCNN and the autoencoder."""
+    classic_batch: Count = 128
+    classic_learning_rate: Positive = 1e-3
     batch: Count = 128
     learning_rate: Positive = 2e-4
     beta1: Fraction = 0.9
@@ -111,7 +113,15 @@ BUDGETS = {
         scale=0.125,
         micro_batch=16,
         cell_limit_s=900.0,
-        train=Train(updates=400, classic_updates=200, batch=32, learning_rate=2e-3, ema=0.99),
+        train=Train(
+            updates=400,
+            batch=32,
+            learning_rate=2e-3,
+            ema=0.99,
+            classic_updates=400,
+            classic_batch=16,
+            classic_learning_rate=5e-3,
+        ),
         generation=Generation(
             steps=(5, 10, 20, 50), n_generated=192, n_real=192, features="alexnet", blocks=8
         ),
@@ -124,7 +134,7 @@ BUDGETS = {
         scale=0.5,
         micro_batch=16,
         cell_limit_s=6 * 3600.0,
-        train=Train(updates=10_000, classic_updates=3_000, batch=64, ema=0.999),
+        train=Train(updates=10_000, batch=64, ema=0.999, classic_updates=3_000, classic_batch=32),
         generation=Generation(
             steps=(5, 10, 20, 50), n_generated=256, n_real=2_000, features="alexnet"
         ),

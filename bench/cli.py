@@ -120,13 +120,14 @@ def _run(session, workers: int, fresh: bool, as_json: bool, exit_code) -> int:
     if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:
         console.print("note: the bm3d package is licensed for non-commercial use only")
     with Display(console, session.plan) as display:
-        finished = session.measure(display, workers=workers, fresh=fresh)
+        finished, changed = session.measure(display, workers=workers, fresh=fresh)
     folders = session.folders
-    write_report(finished, folders.report, tables_dir=folders.run / "tables")
+    if changed:
+        write_report(finished, folders.report, tables_dir=folders.tables)
     counts = finished.manifest["counts"]
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     console.print(f"{display.measured} cells measured of {len(session.plan)}: {told}")
-    console.print(f"tables: {folders.run / 'tables'}", soft_wrap=True)
+    console.print(f"tables: {folders.tables}", soft_wrap=True)
     console.print(f"report: {folders.report / 'report.html'}", soft_wrap=True)
     if as_json:
         print(json.dumps({"run": str(folders.run), "counts": counts, "measured": display.measured}))

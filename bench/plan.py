@@ -8,7 +8,7 @@ from typing import Any
 from bench import canonical, code, provenance
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
-from bench.registry import DIFFUSION, build, find, names
+from bench.registry import DIFFUSION, build, find
 
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
 """What `run all` stands for; `theory`, `samplers`, `classics` and `speed` are commands apart."""
@@ -201,15 +201,3 @@ def findings() -> list[dict[str, str]]:
         for entry in entries(kind)
         if entry.note
     ]
-
-
-__all__ = [
-    "ALL",
-    "Plan",
-    "Planned",
-    "Study",
-    "chosen_experiments",
-    "findings",
-    "make_plan",
-    "names",
-]

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import canonical, provenance
-from bench.api import BenchError, StorageError
+from bench import canonical, code, provenance
 from bench.budget import Budget, load_budget
+from bench.errors import BenchError, StorageError
 from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
 from bench.store import Record, Store
 
 EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
+REPORT = ("bench.report.page", "bench.report.plots", "bench.report.tables")
+"""Where the report begins; its code is in the manifest, so that a new version is written again."""
 BAD = ("failed", "timeout", "oom", "crashed", "invalid")
 
 
@@ -30,6 +32,15 @@ class Folders:
     """Manifest and tables."""
     report: Path
     """Page and figures."""
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the tables."""
+        return self.run / "tables"
+
+    def hold_a_report(self) -> bool:
+        """Return whether tables and page are there."""
+        return (self.report / "report.html").is_file() and any(self.tables.glob("*.md"))
 
     @classmethod
     def of(cls, out: Path | None, name: str) -> "Folders":
@@ -49,8 +60,8 @@ class Session:
     folders: Folders
     device: str
 
-    def measure(self, listener: Listener, *, workers: int, fresh: bool) -> Run:
-        """Measure what is missing, write the manifest and return the run."""
+    def measure(self, listener: Listener, *, workers: int, fresh: bool) -> tuple[Run, bool]:
+        """Measure what is missing; return the run, and whether its report has to be written."""
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         clock = time.monotonic()
         self._refuse_unwritable()
@@ -64,8 +75,10 @@ class Session:
         )
         records = runner.run(self.plan)
         manifest = self._manifest(records, started, time.monotonic() - clock)
+        earlier = _bytes(self.folders.run / MANIFEST)
         write_manifest(self.folders.run, manifest)
-        return load_run(self.folders.run)
+        same = earlier == _bytes(self.folders.run / MANIFEST) and self.folders.hold_a_report()
+        return load_run(self.folders.run), not same
 
     def _from_run(self, folder: Path) -> str:
         return os.path.relpath(folder.resolve(), self.folders.run.resolve())
@@ -91,6 +104,7 @@ class Session:
             "versions": provenance.versions(),
             "git": provenance.git(),
             "findings": findings(),
+            "report_code": code.digest("bench.report", *REPORT),
         }
         dates = {
             "command": provenance.command(),
@@ -98,6 +112,10 @@ class Session:
             "seconds": round(seconds, 1),
         }
         return {**manifest, **(_dates_of_same(self.folders.run / MANIFEST, manifest) or dates)}
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _dates_of_same(path: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from models.continuous import ContinuousUNet, Parts, Shape
 from models.dynamics import PlainSecondOrder, SecondOrder
 from models.solve import Integrator
 
-ACTIVATION = "softplus"
+ACTIVATION = "silu"
 """The default nonlinearity of every `cunet`; the paper's text says ReLU, its code softplus."""
 
 SINUSOID_WIDTH = 256

@@ -3,23 +3,32 @@
 Graph: train -> sample -> features -> frechet; train -> restore, denoise; latency and cost apart.
 """
 
-from bench.api import Cell
+from bench.api import Cell, Kind
 from bench.plan import Study
+from bench.registry import find
 
-TRAINED = ("conv-ae", "dncnn")
-"""Classic denoisers that the training loop trains; the others need none or fit in closed form."""
+
+def is_trained(denoiser: str) -> bool:
+    """Return whether the training loop trains a denoiser: it has a loss."""
+    return hasattr(find(Kind.DENOISER, denoiser).build, "loss")
+
+
+def _training(study: Study, *, classic: bool) -> dict[str, object]:
+    """Return the training settings of diffusion networks, or of classic denoisers."""
+    settings = study.budget.train.model_dump()
+    own = {name: settings.pop(f"classic_{name}") for name in ("updates", "batch", "learning_rate")}
+    return {**settings, **own} if classic else settings
 
 
 def train_backbone(study: Study, backbone: str) -> Cell:
     """Return the training of a diffusion network."""
     budget = study.budget
-    settings = budget.train.model_dump(exclude={"classic_updates"})
     return Cell(
         "train",
         {
             "denoiser": study.diffusion(backbone),
             "dataset": study.dataset,
-            "training": settings,
+            "training": _training(study, classic=False),
             "levels": [],
             "seed": budget.seed,
         },
@@ -28,21 +37,20 @@ def train_backbone(study: Study, backbone: str) -> Cell:
 
 def _classic(study: Study, denoiser: str) -> dict[str, object]:
     """Return the specification of a classic denoiser; only learnt ones have a width."""
-    width = {"scale": study.budget.denoising.classic_scale} if denoiser in TRAINED else {}
+    width = {"scale": study.budget.denoising.classic_scale} if is_trained(denoiser) else {}
     return {"name": denoiser, **width}
 
 
 def train_classic(study: Study, denoiser: str) -> Cell:
     """Return the blind training of a classic denoiser over Table 4's range of levels."""
     budget = study.budget
-    settings = budget.train.model_dump(exclude={"classic_updates"})
     return Cell(
         "train",
         {
             "denoiser": _classic(study, denoiser),
             "dataset": study.dataset,
             "schedule": {"name": budget.schedule},
-            "training": {**settings, "updates": budget.train.classic_updates},
+            "training": _training(study, classic=True),
             "levels": list(budget.denoising.classic_levels),
             "seed": budget.seed,
         },
@@ -161,7 +169,7 @@ def restore(study: Study, backbone: str, t: int) -> Cell:
 def denoise(study: Study, denoiser: str, t: int) -> Cell:
     """Return what a classic denoiser makes of images noised to step t."""
     budget = study.budget
-    trained = denoiser in TRAINED
+    trained = is_trained(denoiser)
     return Cell(
         "denoise",
         {
