@@ -13,9 +13,10 @@ from typing import IO
 import numpy as np
 import torch
 
+from baselines import _bm3d_child
 from bench.api import BenchError, Kind, Level, Noise, Trainer, register
 
-CHILD = Path(__file__).with_name("_bm3d_child.py")
+CHILD = Path(_bm3d_child.__file__)
 ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB")
 }

@@ -46,6 +46,7 @@ class Kind(StrEnum):
     SAMPLER = "sampler"
     SOLVER = "solver"
     SCHEDULE = "schedule"
+    RECIPE = "recipe"
     DATASET = "dataset"
     FEATURES = "features"
     EXPERIMENT = "experiment"

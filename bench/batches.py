@@ -38,6 +38,14 @@ def to_float(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images.copy()).float().div_(255)
 
 
+def chosen(images: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` images (all, where there are fewer) in a fixed random order.
+
+    Files often come sorted - by writer, by class, by date - and the first ones are not typical.
+    """
+    return images[np.random.default_rng(0).permutation(len(images))[:count]]
+
+
 def to_bytes(images: Tensor) -> Tensor:
     """Return float images as uint8: clipped to [0, 1] and rounded, never wrapped around."""
     return images.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()

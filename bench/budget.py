@@ -5,15 +5,18 @@ are part of the cells' keys and of `run.json`.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.api import BenchError
 from bench.registry import unknown
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+Step = Annotated[int, Field(ge=1, le=1000)]
+"""A step of the diffusion, of which every schedule has 1,000."""
+Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
@@ -46,25 +49,37 @@ class Train(Settings):
     clip: Positive = 1.0
     """Ceiling of the gradient's norm."""
     precision: Annotated[str, Field(pattern="^(float32|bfloat16)$")] = "float32"
+    decay: Annotated[str, Field(pattern="^(none|cosine)$")] = "none"
+    """How the learning rate falls to 0 by the last update."""
+    passes: Annotated[float, Field(ge=0)] = 0.0
+    """At least so many passes over the training images, where `updates` make fewer."""
 
 
 class Generation(Settings):
     """Table 1: distance between generated and real images against sampling steps."""
 
-    steps: tuple[Count, ...] = STEPS
+    steps: Steps = STEPS
     n_generated: Annotated[int, Field(ge=2)] = 30_000
     n_real: Annotated[int, Field(ge=2)] = 30_000
-    sampler: str = "ddim"
-    features: str = "inception"
+    sampler: str = ""
+    """The recipe's unless said otherwise."""
+    features: str = "alexnet"
     blocks: Annotated[int, Field(ge=2)] = 10
     """Blocks of the delete-block jackknife interval."""
+
+    @model_validator(mode="after")
+    def _enough_for_the_blocks(self) -> Self:
+        fewest = min(self.n_generated, self.n_real)
+        if fewest < 2 * self.blocks:
+            raise ValueError(f"{fewest} images in {self.blocks} blocks, expected 2 in each or more")
+        return self
 
 
 class Denoising(Settings):
     """Tables 2 to 4: restoring noised images."""
 
-    levels: tuple[Count, ...] = LEVELS
-    classic_levels: tuple[Count, ...] = (50, 150, 400)
+    levels: Steps = LEVELS
+    classic_levels: Steps = (50, 150, 400)
     """The levels of Table 4."""
     n_images: Annotated[int, Field(ge=2)] = 300
     stride: Count = 1
@@ -88,12 +103,12 @@ class Budget(Settings):
 
     name: str
     dataset: str = "celeba"
-    image_size: Count = 64
-    scale: Positive = 1.0
+    image_size: Annotated[int, Field(ge=8, le=4096)] = 64
+    scale: Annotated[float, Field(ge=0.01, le=16)] = 1.0
     """Width of the networks against the paper's; Table 5 is always at full width."""
     recipe: str = "authors"
-    schedule: str = "sigmoid"
-    """The schedule that a noising step belongs to."""
+    schedule: str = ""
+    """The schedule that a noising step belongs to; the recipe's unless said otherwise."""
     backbones: Annotated[tuple[str, ...], Field(min_length=1)] = ("unet", "cunet")
     seed: Annotated[int, Field(ge=0)] = 0
     micro_batch: Count = 50
@@ -110,21 +125,21 @@ BUDGETS = {
         name="smoke",
         dataset="digits",
         image_size=32,
-        scale=0.125,
+        scale=0.25,
         micro_batch=16,
         cell_limit_s=900.0,
         train=Train(
-            updates=400,
+            updates=300,
             batch=32,
             learning_rate=2e-3,
             ema=0.99,
+            decay="cosine",
+            passes=1.0,
             classic_updates=400,
             classic_batch=16,
             classic_learning_rate=5e-3,
         ),
-        generation=Generation(
-            steps=(5, 10, 20, 50), n_generated=192, n_real=192, features="alexnet", blocks=8
-        ),
+        generation=Generation(steps=(5, 10, 20, 50), n_generated=192, n_real=192, blocks=8),
         denoising=Denoising(n_images=16, stride=10, classic_scale=0.25),
         timing=Timing(repeats=15),
     ),
@@ -135,9 +150,7 @@ BUDGETS = {
         micro_batch=16,
         cell_limit_s=6 * 3600.0,
         train=Train(updates=10_000, batch=64, ema=0.999, classic_updates=3_000, classic_batch=32),
-        generation=Generation(
-            steps=(5, 10, 20, 50), n_generated=256, n_real=2_000, features="alexnet"
-        ),
+        generation=Generation(steps=(5, 10, 20, 50), n_generated=256, n_real=2_000),
         denoising=Denoising(levels=(50, 150, 400), n_images=48, stride=5),
     ),
     "paper": Budget(name="paper"),
@@ -166,9 +179,14 @@ def load_budget(name: str, overrides: Iterable[str] = ()) -> Budget:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BenchError(
-            f"--set {where}={first['input']!r} is not allowed: {first['msg'].lower()}"
-        ) from None
+        given = "" if isinstance(first["input"], dict) else f"={first['input']!r}"
+        raise BenchError(f"--set {where}{given} is not allowed: {first['msg'].lower()}") from None
+
+
+def changed_settings(budget: Budget) -> list[str]:
+    """Return the settings in which a budget differs from the frozen one of its name."""
+    frozen = dict(_items(BUDGETS[budget.name].model_dump()))
+    return [name for name, value in _items(budget.model_dump()) if frozen[name] != value]
 
 
 def _assign(values: dict[str, Any], key: str, text: str) -> None:
@@ -177,15 +195,15 @@ def _assign(values: dict[str, Any], key: str, text: str) -> None:
     for name in groups:
         group = group.get(name) if isinstance(group, dict) else None
     if not isinstance(group, dict) or last not in group or isinstance(group[last], dict):
-        raise unknown("setting", key, sorted(_keys(values)))
+        raise unknown("setting", key, sorted(dict(_items(values))))
     old = group[last]
     parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
     group[last] = parts if isinstance(old, tuple | list) else text
 
 
-def _keys(values: dict[str, Any], prefix: str = "") -> Iterable[str]:
+def _items(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from _items(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value

@@ -6,6 +6,7 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 import enum
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,16 +116,19 @@ def _run(session, workers: int, fresh: bool, as_json: bool, exit_code) -> int:
 
     from bench.progress import Display
     from bench.report import write_report
+    from bench.session import report_is_current, stamp_report
 
     console = Console(stderr=as_json)
     if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:
         console.print("note: the bm3d package is licensed for non-commercial use only")
     with Display(console, session.plan) as display:
-        finished, changed = session.measure(display, workers=workers, fresh=fresh)
+        finished = session.measure(display, workers=workers, fresh=fresh)
     folders = session.folders
-    if changed:
+    if not report_is_current(finished, folders):
         write_report(finished, folders.report, tables_dir=folders.tables)
+        stamp_report(finished, folders)
     counts = finished.manifest["counts"]
+    _warn_of_noise(console, finished)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     console.print(f"{display.measured} cells measured of {len(session.plan)}: {told}")
     console.print(f"tables: {folders.tables}", soft_wrap=True)
@@ -136,23 +140,17 @@ def _run(session, workers: int, fresh: bool, as_json: bool, exit_code) -> int:
     return exit_code(session, finished)
 
 
-def _show_plan(session, as_json: bool) -> None:
-    from bench.store import Store
-
-    store = Store(session.folders.store)
-    lines = []
-    for planned in session.plan:
-        record = store.get(planned.key)
-        state = record["status"] if record else "to do"
-        lines.append(
-            {
-                "key": planned.key,
-                "label": planned.cell.label,
-                "timing": planned.cell.timing,
-                "state": f"unavailable: {planned.unavailable}" if planned.unavailable else state,
-                "for": sorted(planned.experiments),
-            }
+def _warn_of_noise(console, run) -> None:
+    noisy = {row["backbone"] for r in run.records for row in r["rows"] if row.get("noisy")}
+    if noisy:
+        console.print(
+            f"note: noisy timings ({', '.join(sorted(noisy))}); "
+            "measure again on an idle machine: --fresh --only 'latency*'"
         )
+
+
+def _show_plan(session, as_json: bool) -> None:
+    lines = session.lines()
     if as_json:
         print(json.dumps(lines, indent=1))
         return
@@ -271,18 +269,23 @@ def doctor() -> None:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; expected errors become one line."""
     try:
-        return app(list(arguments), standalone_mode=False) or 0
+        code = app(list(arguments), standalone_mode=False) or 0
+        return _interrupted(arguments) if code == EXIT_INTERRUPTED else code
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        words = " ".join(arguments)
-        print(f"bench: interrupted; go on with: python -m bench {words}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _interrupted(arguments)
     except typer.Exit as done:
         return done.exit_code
     except Exception as error:
         return _unexpected(error)
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    words = shlex.join(arguments)
+    print(f"bench: interrupted; go on with: python -m bench {words}", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 def _unexpected(error: Exception) -> int:

@@ -11,7 +11,7 @@ from bench.budget import Budget
 from bench.registry import DIFFUSION, build, find
 
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
-"""What `run all` stands for; `theory`, `samplers`, `classics` and `speed` are commands apart."""
+"""What `run all` stands for."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Study:
     dataset: Mapping[str, Any]
     """The data set plug-in: name and image size."""
     channels: int
+    same_data: bool = False
+    """Whether the data are the paper's own."""
 
     def network(self, backbone: str, scale: float | None = None) -> dict[str, Any]:
         """Return the specification of a backbone at this study's width."""
@@ -39,18 +41,36 @@ def study_for(budget: Budget) -> Study:
     Raises:
         BenchError: If a plug-in that the budget names does not exist.
     """
+    recipe = build(Kind.RECIPE, budget.recipe)
+    generation = budget.generation
+    generation = generation.model_copy(update={"sampler": generation.sampler or recipe.sampler})
+    schedule = budget.schedule or recipe.schedule
+    budget = budget.model_copy(update={"schedule": schedule, "generation": generation})
     for kind, chosen in (
-        (Kind.BACKBONE, budget.backbones),
         (Kind.DENOISER, budget.denoising.classics),
-        (Kind.SAMPLER, (budget.generation.sampler,)),
-        (Kind.FEATURES, (budget.generation.features,)),
+        (Kind.SAMPLER, (generation.sampler,)),
+        (Kind.FEATURES, (generation.features,)),
         (Kind.SCHEDULE, (budget.schedule,)),
     ):
         for name in chosen:
             find(kind, name)
     dataset = {"name": budget.dataset, "image_size": budget.image_size}
     built = build(Kind.DATASET, budget.dataset, image_size=budget.image_size)
-    return Study(budget, dataset, built.channels)
+    for name in budget.backbones:
+        _refuse_impossible(name, budget, built.channels)
+    return Study(budget, dataset, built.channels, built.same_data)
+
+
+def _refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
+    """Call a backbone once without memory, so that a size it cannot take is named at once."""
+    import torch
+
+    size = budget.image_size
+    with torch.device("meta"), torch.inference_mode():
+        network = build(
+            Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=budget.scale
+        )
+        network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
 
 
 def chosen_experiments(words: Sequence[str]) -> tuple[str, ...]:
@@ -157,10 +177,10 @@ class _Keys:
             "device": self._device,
             "code": code.digest(*sorted(set(modules))),
             "data": data,
+            "versions": provenance.deciding_versions(),
         }
         if cell.timing:
             payload["machine"] = provenance.machine()
-            payload["versions"] = provenance.versions()
         return canonical.digest(payload), unavailable
 
     def _manifest(self, spec: Mapping[str, Any]) -> tuple[Any, str]:

@@ -11,7 +11,17 @@ from typing import Any
 
 from bench.canonical import digest
 
-LIBRARIES = ("torch", "torchdiffeq", "numpy", "fvcore", "torchmetrics", "lpips", "bm3d", "pandas")
+LIBRARIES = (
+    "torch",
+    "torchdiffeq",
+    "numpy",
+    "fvcore",
+    "torchmetrics",
+    "lpips",
+    "bm3d",
+    "pillow",
+    "pandas",
+)
 
 
 @functools.cache
@@ -24,6 +34,12 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def deciding_versions() -> dict[str, str]:
+    """Return the versions that a measured value depends on: part of every cell's key."""
+    deciding = ("torch", "torchdiffeq", "numpy", "fvcore", "bm3d", "pillow")
+    return {name: versions()[name] for name in deciding}
 
 
 @functools.cache

@@ -21,6 +21,7 @@ PACKAGES = {
     Kind.SAMPLER: ("models",),
     Kind.SOLVER: ("models",),
     Kind.SCHEDULE: ("models",),
+    Kind.RECIPE: ("models",),
     Kind.DENOISER: ("models", "baselines"),
     Kind.DATASET: ("bench.data",),
     Kind.FEATURES: ("bench.metrics.features",),

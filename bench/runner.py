@@ -4,19 +4,21 @@ Quality cells run side by side, one worker process each; timing cells run last, 
 the machine to themselves.
 """
 
+import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from bench import provenance
+from bench.errors import BenchError
 from bench.locks import machine_lock
 from bench.plan import Plan, Planned
 from bench.pool import Worker
@@ -98,6 +100,9 @@ class Runner:
             for planned in ready[: self.workers - len(running)]:
                 waiting.remove(planned)
                 running[threads.submit(self._settle, planned, dict(records))] = planned
+            if not running:
+                stuck = ", ".join(planned.cell.label for planned in waiting)
+                raise BenchError(f"these cells use a timing cell, which runs last: {stuck}")
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 self._finish(running.pop(future), records, future.result())
@@ -118,11 +123,32 @@ class Runner:
         if reason:
             return self._keep(planned, {"status": "skipped", "reason": reason}, 0.0), False
         with (
-            FileLock(self.store.lock(planned.key)),
-            machine_lock(alone=planned.cell.timing),
+            self._cell_lock(planned.key),
+            machine_lock(alone=planned.cell.timing, wanted=self._go_on),
         ):
             known = None if self.fresh else self._known(planned)  # another run may have made it
             return (known, False) if known is not None else (self._measure(planned), True)
+
+    @contextlib.contextmanager
+    def _cell_lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a cell, which another run over this store may have."""
+        lock = FileLock(self.store.lock(key))
+        while True:
+            self._go_on()
+            try:
+                lock.acquire(timeout=0.5)
+                break
+            except Timeout:
+                continue
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _go_on(self) -> None:
+        """Raise once the run is being stopped: what waits must not begin."""
+        if self._stopping:
+            raise InterruptedError("the run is being stopped")
 
     def _known(self, planned: Planned) -> Record | None:
         record = self.store.get(planned.key)
@@ -131,8 +157,11 @@ class Runner:
         return record
 
     def _measure(self, planned: Planned) -> Record:
-        self.listener.started(planned)
         worker = self._pool.get()
+        self._go_on()
+        self.listener.started(planned)
+        if self.fresh:
+            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
         started = time.monotonic()
         with tempfile.TemporaryDirectory(dir=self.store.root / "partial") as folder:
             made = Path(folder) / "files"
@@ -154,8 +183,7 @@ class Runner:
                 )
             finally:
                 self._pool.put(worker)
-            if self._stopping:  # the worker was ended by us: no fault of the cell
-                raise InterruptedError(planned.cell.label)
+            self._go_on()  # a worker that was ended by us is no fault of the cell
             answer["files"] = self.store.adopt(planned.key, made, answer["files"])
             record = self._keep(planned, answer, time.monotonic() - started)
         if record["status"] == "ok":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "run.json"
+MISSING = "missing"
 DIFFUSION = "diffusion:"
 
 
@@ -64,8 +65,22 @@ def load_run(folder: Path | str) -> Run:
         keys = list(manifest["cells"])
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path} is not a run manifest ({error}); run the command again") from None
-    records = [record for record in map(store.get, keys) if record is not None]
+    records = [store.peek(key) or _absent(key) for key in keys]
     return Run(folder, manifest, tuple(records), store)
+
+
+def _absent(key: str) -> Record:
+    """Return what stands for a record that is not there or damaged: a row that says so."""
+    return {
+        "key": key,
+        "task": "unknown",
+        "label": f"record {key[:12]}",
+        "status": MISSING,
+        "reason": "the record is missing or damaged; run the command again",
+        "spec": {},
+        "rows": [],
+        "files": {},
+    }
 
 
 def load(folder: Path | str) -> "pd.DataFrame":

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from bench import canonical, code, provenance
-from bench.budget import Budget, load_budget
+from bench.budget import Budget, changed_settings, load_budget
 from bench.errors import BenchError, StorageError
 from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
+from bench.report import paper
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
-from bench.store import Record, Store
+from bench.store import Record, Store, file_sha, write_atomically
 
+STAMP = ".report-of"
 EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
-REPORT = ("bench.report.page", "bench.report.plots", "bench.report.tables")
-"""Where the report begins; its code is in the manifest, so that a new version is written again."""
 BAD = ("failed", "timeout", "oom", "crashed", "invalid")
 
 
@@ -38,10 +38,6 @@ class Folders:
         """The folder of the tables."""
         return self.run / "tables"
 
-    def hold_a_report(self) -> bool:
-        """Return whether tables and page are there."""
-        return (self.report / "report.html").is_file() and any(self.tables.glob("*.md"))
-
     @classmethod
     def of(cls, out: Path | None, name: str) -> "Folders":
         """Return the folders of a run: all in `out`, or in results/ and reports/ of this folder."""
@@ -55,13 +51,14 @@ class Session:
     """A run that is settled but not measured."""
 
     budget: Budget
+    same_data: bool
     experiments: tuple[str, ...]
     plan: Plan
     folders: Folders
     device: str
 
-    def measure(self, listener: Listener, *, workers: int, fresh: bool) -> tuple[Run, bool]:
-        """Measure what is missing; return the run, and whether its report has to be written."""
+    def measure(self, listener: Listener, *, workers: int, fresh: bool) -> Run:
+        """Measure what is missing, write the manifest and return the run."""
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         clock = time.monotonic()
         self._refuse_unwritable()
@@ -75,10 +72,28 @@ class Session:
         )
         records = runner.run(self.plan)
         manifest = self._manifest(records, started, time.monotonic() - clock)
-        earlier = _bytes(self.folders.run / MANIFEST)
         write_manifest(self.folders.run, manifest)
-        same = earlier == _bytes(self.folders.run / MANIFEST) and self.folders.hold_a_report()
-        return load_run(self.folders.run), not same
+        return load_run(self.folders.run)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return one line per cell: what it is, and whether it is measured already."""
+        store = Store(self.folders.store)
+        lines = []
+        for planned in self.plan:
+            record = store.peek(planned.key)
+            state = record["status"] if record else "to do"
+            lines.append(
+                {
+                    "key": planned.key,
+                    "label": planned.cell.label,
+                    "timing": planned.cell.timing,
+                    "state": f"unavailable: {planned.unavailable}"
+                    if planned.unavailable
+                    else state,
+                    "for": sorted(planned.experiments),
+                }
+            )
+        return lines
 
     def _from_run(self, folder: Path) -> str:
         return os.path.relpath(folder.resolve(), self.folders.run.resolve())
@@ -103,8 +118,10 @@ class Session:
             "machine": provenance.machine(),
             "versions": provenance.versions(),
             "git": provenance.git(),
+            "changed_settings": changed_settings(self.budget),
+            "same_data": self.same_data,
             "findings": findings(),
-            "report_code": code.digest("bench.report", *REPORT),
+            "records": canonical.digest({k: r["checksum"] for k, r in records.items()}),
         }
         dates = {
             "command": provenance.command(),
@@ -112,10 +129,6 @@ class Session:
             "seconds": round(seconds, 1),
         }
         return {**manifest, **(_dates_of_same(self.folders.run / MANIFEST, manifest) or dates)}
-
-
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""
 
 
 def _dates_of_same(path: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:
@@ -126,6 +139,27 @@ def _dates_of_same(path: Path, manifest: dict[str, Any]) -> dict[str, Any] | Non
     except (OSError, ValueError, KeyError, AttributeError):
         return None
     return dates if canonical.digest(earlier) == canonical.digest(manifest) else None
+
+
+def report_is_current(run: Run, folders: Folders) -> bool:
+    """Return whether the report in the folders is of this very run, written by this very code."""
+    try:
+        stamp = (folders.report / STAMP).read_text()
+    except OSError:
+        return False
+    return stamp == _stamp(run) and (folders.report / "report.html").is_file()
+
+
+def stamp_report(run: Run, folders: Folders) -> None:
+    """Say that the report is whole; written last."""
+    write_atomically(folders.report / STAMP, _stamp(run).encode())
+
+
+def _stamp(run: Run) -> str:
+    template = Path(paper.__file__).parent / "page.html.j2"
+    parts = [file_sha(path) for path in (template, *sorted(paper.folder().glob("*.csv")))]
+    written_by = code.digest("bench.report.page", "bench.report.plots", "bench.report.tables")
+    return canonical.digest([dict(run.manifest), written_by, parts])
 
 
 def settle(
@@ -143,12 +177,15 @@ def settle(
     Raises:
         BenchError: If a name, a setting or a pattern is not known or not allowed.
     """
-    chosen = load_budget(budget, [*([f"dataset={dataset}"] if dataset else []), *overrides])
+    chosen = load_budget(
+        budget, [*([f"dataset={dataset}"] if dataset is not None else []), *overrides]
+    )
     experiments = chosen_experiments(words)
     device = choose_device(device)
-    plan = make_plan(study_for(chosen), experiments, device=device, only=only)
-    name = run_name(words, chosen, only)
-    return Session(chosen, experiments, plan, Folders.of(out, name), device)
+    study = study_for(chosen)
+    plan = make_plan(study, experiments, device=device, only=only)
+    folders = Folders.of(out, run_name(words, chosen, only))
+    return Session(chosen, study.same_data, experiments, plan, folders, device)
 
 
 def run_name(words: Sequence[str], budget: Budget, only: str | None) -> str:

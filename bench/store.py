@@ -98,20 +98,26 @@ class Store:
         return self.root / "locks" / f"{key}.lock"
 
     def get(self, key: str) -> Record | None:
-        """Return a record, or None where there is no whole one."""
+        """Return a record, or None where there is no whole one; a damaged one is set aside."""
+        record, reason = self._read(key)
+        if reason:
+            self._quarantine(self.path(key), reason)
+        return record
+
+    def peek(self, key: str) -> Record | None:
+        """Return a record as `get` does, but leave a damaged one where it is."""
+        return self._read(key)[0]
+
+    def _read(self, key: str) -> tuple[Record | None, str]:
         path = self.path(key)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            return None
+            return None, ""
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
         reason = _fault(content, key)
-        if reason:
-            self._quarantine(path, reason)
-            return None
-        record: Record = canonical.loads(content)
-        return record
+        return (None, reason) if reason else (canonical.loads(content), "")
 
     def put(self, record: Mapping[str, Any]) -> Record:
         """Write a record and return it as `get` will; checksum and format are added here."""
@@ -148,7 +154,7 @@ class Store:
         Raises:
             StorageError: If it is missing or differs.
         """
-        record = self.get(key)
+        record = self.peek(key)
         known = (record or {}).get("files", {})
         path = self.folder(key) / name
         if name not in known or not path.is_file():

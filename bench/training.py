@@ -7,6 +7,7 @@ data, and a resumed training is, bit for bit, the uninterrupted one.
 
 import csv
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,18 @@ class TrainSettings:
     ema: float
     clip: float
     precision: str
+    decay: str
+    passes: float
+
+    def total(self, count: int) -> int:
+        """Return the updates of a training on `count` images."""
+        return max(self.updates, math.ceil(self.passes * count / self.batch))
+
+    def rate(self, update: int, total: int) -> float:
+        """Return the learning rate of an update, counted from 0."""
+        if self.decay == "none":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * update / total))
 
 
 @dataclass
@@ -67,14 +80,17 @@ class Loop:
             trained.values(), lr=settings.learning_rate, betas=(settings.beta1, settings.beta2)
         )
         average = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        total = settings.total(len(clean))
         done = self._resume(module, optimiser, trained, average)
-        for update in range(done, settings.updates):
+        for update in range(done, total):
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rate(update, total)
             loss = self._update(module, optimiser, clean, seed, update)
             _follow(average, module, min(settings.ema, (1 + update) / (10 + update)))
             self.curve.append((update + 1, loss))
-            if (update + 1) % EVERY == 0 and update + 1 < settings.updates:
+            if (update + 1) % EVERY == 0 and update + 1 < total:
                 self._save(module, optimiser, trained, average, update + 1)
-            self.progress(update + 1, settings.updates)
+            self.progress(update + 1, total)
         module.load_state_dict(average)
         module.eval()
 

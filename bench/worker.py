@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench import canonical
-from bench.api import BenchError, Cell, Invalid, Kind, Skip
+from bench.api import BenchError, Cell, Invalid, Kind, Missing, Skip
 
 PROGRESS_EVERY_S = 0.25
 
@@ -50,7 +50,7 @@ def measure(request: dict[str, Any], events: TextIO) -> dict[str, Any]:
     """Measure one cell; every exception becomes a status with its reason."""
     try:
         outcome = _run(request, events)
-    except Skip as skip:
+    except (Skip, Missing) as skip:
         return _answer("skipped", str(skip))
     except (Invalid, ArithmeticError) as invalid:  # a rule broken, or a solver that diverged
         return _answer("invalid", str(invalid))
@@ -95,14 +95,15 @@ def _run(request: dict[str, Any], events: TextIO) -> Any:
     context = TaskContext(cell, keys, store, folder, partial, request["device"], progress)
     task = find(Kind.TASK, cell.task).build
     if "torch" in sys.modules:  # a task that computes has imported it by now
-        _settle_torch(request["threads"])
+        _settle_torch(request["threads"], deterministic=not cell.timing)
     return task(cell, context)
 
 
-def _settle_torch(threads: int) -> None:
+def _settle_torch(threads: int, *, deterministic: bool) -> None:
     import torch
 
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and hides nothing
     torch.set_num_threads(threads)
 
 

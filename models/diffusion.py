@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError
+from bench.api import BenchError, Kind, register
 from models import process
 from models.schedule import network_step, schedule
 
@@ -32,13 +32,23 @@ class Recipe:
                 raise BenchError(f"no '{value}' in a recipe; expected one of {', '.join(known)}")
 
 
-RECIPES = {
-    # The library under the paper's code weights the squared error of v by snr / (snr + 1), which
-    # is alpha_bar: nearly pure noise hardly counts.
-    "authors": Recipe("v", "sigmoid", "alpha-bar", "ddim"),
-    "ho2020": Recipe("noise", "linear", "uniform", "ddpm"),
-}
-"""`authors`: the released code of the paper. `ho2020`: Ho et al. 2020, which its text names."""
+@register(Kind.RECIPE, "authors", source="the paper's released code and its library's defaults")
+def authors() -> Recipe:
+    """Return the recipe of the released code.
+
+    Its library weights the squared error of v by snr / (snr + 1), which is alpha_bar: nearly pure
+    noise hardly counts.
+    """
+    return Recipe("v", "sigmoid", "alpha-bar", "ddim")
+
+
+@register(Kind.RECIPE, "ho2020", source="Ho et al. 2020, which the paper's text names")
+def ho2020() -> Recipe:
+    """Return the recipe of the text: the network predicts the noise."""
+    return Recipe("noise", "linear", "uniform", "ddpm")
+
+
+RECIPES = {"authors": authors(), "ho2020": ho2020()}
 
 
 def recipe_of(recipe: str | Recipe) -> Recipe:

@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from bench import assets
+from bench import assets, code
 from bench.api import BenchError
 from bench.canonical import digest
 
@@ -73,7 +73,8 @@ def cached(manifest: Mapping[str, Any], split: str, make: Callable[[], np.ndarra
     A kept array of another shape than the manifest's counts (cut short, say) is made again.
     """
     check_split(split)
-    key = digest({"manifest": manifest, "pillow": PIL.__version__})
+    made_by = code.digest(make.__module__)
+    key = digest({"manifest": manifest, "pillow": PIL.__version__, "code": made_by})
     path = assets.cache_dir() / "arrays" / f"{key}-{split}.npy"
     size = manifest["image_size"]
     shape = (manifest["counts"][split], manifest["channels"], size, size)

@@ -49,7 +49,9 @@ class Folder:
         pictures = (
             name
             for name in found
-            if name.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in name.parts)
+            if name.suffix.lower() in SUFFIXES
+            and (self.root / name).is_file()
+            and not any(p.startswith(".") for p in name.parts)
         )
         return tuple(sorted(name.as_posix() for name in pictures))
 
@@ -145,6 +147,17 @@ def survey(source: Folder | Archive) -> Survey:
     return Survey(**assets.remembered(["survey", source.stamp()], answer))
 
 
+def _refuse_transparency(where: str, picture: Image.Image) -> None:
+    """Raise a BenchError for a picture that is not opaque: what shows depends on what is behind."""
+    if "transparency" not in picture.info and "A" not in picture.getbands():
+        return
+    if picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise BenchError(
+            f"{where} has transparency ({picture.mode}), expected an opaque picture; flatten it "
+            "onto a background first"
+        )
+
+
 def pictures(source: Folder | Archive, names: tuple[str, ...]) -> Iterator[Image.Image]:
     """Yield the pictures of these names in RGB, turned upright as their EXIF data says.
 
@@ -155,7 +168,9 @@ def pictures(source: Folder | Archive, names: tuple[str, ...]) -> Iterator[Image
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             try:
-                picture = ImageOps.exif_transpose(_header(where, data)).convert("RGB")
+                header = _header(where, data)
+                _refuse_transparency(where, header)
+                picture = ImageOps.exif_transpose(header).convert("RGB")
             except FAULTS as error:
                 raise _broken(where, error) from error
         yield picture

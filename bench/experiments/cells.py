@@ -17,7 +17,7 @@ def _training(study: Study, *, classic: bool) -> dict[str, object]:
     """Return the training settings of diffusion networks, or of classic denoisers."""
     settings = study.budget.train.model_dump()
     own = {name: settings.pop(f"classic_{name}") for name in ("updates", "batch", "learning_rate")}
-    return {**settings, **own} if classic else settings
+    return {**settings, **own, "passes": 0.0} if classic else settings
 
 
 def train_backbone(study: Study, backbone: str) -> Cell:

@@ -13,7 +13,7 @@ import torch
 
 from bench.api import Invalid
 from bench.metrics.guard import check_features, check_finite
-from bench.metrics.statistics import Interval, Jackknife
+from bench.statistics import Interval, Jackknife
 
 BLOCK = 500
 """Images per block of statistics. Fixed, and blocks are merged in order: then the result is equal

@@ -1,7 +1,5 @@
 """Restore noised images with a classic denoiser (Table 4)."""
 
-import time
-
 import torch
 from safetensors.torch import save_file
 
@@ -25,19 +23,17 @@ class NoTraining:
 
 @register(Kind.TASK, "denoise", source="Calvo-Ordonez et al. 2023, Table 4; protocol")
 def denoise(cell: Cell, context: Context) -> Outcome:
-    """Score one denoiser at one level; metrics are kept out of the time."""
+    """Score one denoiser at one level."""
     dataset = context.build(Kind.DATASET)
     noised = Noised.of(cell, context, dataset)
     denoiser = trained_denoiser(cell, context, dataset)
     if not cell.uses:
         clean = to_float(dataset.images("train"))
         denoiser.fit(clean, [noised.level], NoTraining(), cell.spec["seed"])
-    restored, noisy, seconds = [], [], 0.0
+    restored, noisy = [], []
     for batch in noised:
-        started = time.perf_counter()
         with torch.inference_mode():
             output = denoiser.denoise(batch.noisy, noised.level, batch.noise)
-        seconds += time.perf_counter() - started
         restored.append(finite(output, "the restored set")[: batch.real].cpu())
         noisy.append(batch.noisy[: batch.real].cpu())
         context.progress(sum(map(len, restored)), len(noised.clean))
@@ -47,7 +43,6 @@ def denoise(cell: Cell, context: Context) -> Outcome:
         **noised.about(),
         **summary(scores, cell.spec["seed"]),
         "trained": "blind" if cell.uses else "-",
-        "lpips_resize": Scorer.on("cpu").lpips.resize_of(images),
     }
     path = context.folder / "examples.safetensors"
     shown = {"clean": noised.clean, "noisy": torch.cat(noisy), "restored": images}

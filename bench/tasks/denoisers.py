@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from bench.api import Cell, Context, Invalid, Kind, Level
+from bench.seeds import seed_of
 from bench.training import load_weights
 
 WEIGHTS = "weights.safetensors"
@@ -17,7 +18,8 @@ def build_denoiser(cell: Cell, context: Context, dataset: Any) -> Any:
         "channels": dataset.channels,
         "image_size": dataset.image_size,
     }
-    torch.manual_seed(0)  # initial weights are the same whatever ran before in this process
+    # Initial weights depend on the seed, and not on what ran before in this process.
+    torch.manual_seed(seed_of("initial", cell.spec["seed"]))
     denoiser = context.build(Kind.DENOISER, spec)
     return denoiser.to(context.device) if isinstance(denoiser, torch.nn.Module) else denoiser
 

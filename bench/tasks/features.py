@@ -6,7 +6,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from bench.api import Cell, Context, Kind, Outcome, register
-from bench.batches import mapped, to_float
+from bench.batches import chosen, mapped, to_float
 from bench.tasks.sample import SAMPLES
 
 FEATURES = "features.safetensors"
@@ -37,7 +37,4 @@ def features(cell: Cell, context: Context) -> Outcome:
 def _images(cell: Cell, context: Context) -> np.ndarray:
     if cell.uses:
         return load_file(context.file(cell.uses[0], SAMPLES))["images"]
-    images = context.build(Kind.DATASET).images(cell.spec["split"])
-    # A fixed shuffle: files often come sorted, and both halves of the floor must be alike.
-    order = np.random.default_rng(0).permutation(len(images))[: cell.spec["n"]]
-    return images[np.sort(order)] if cell.spec["n"] >= len(images) else images[order]
+    return chosen(context.build(Kind.DATASET).images(cell.spec["split"]), cell.spec["n"])

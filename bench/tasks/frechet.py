@@ -1,10 +1,11 @@
 """Score generated against real features: Fréchet and kernel distance, interval, floor."""
 
-import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from bench.api import Cell, Context, Kind, Outcome, register
-from bench.metrics.distances import floor, frechet_jackknife, kid
+from bench.metrics.distances import Statistics, frechet_jackknife, kid
+from bench.metrics.distances import frechet as distance
 from bench.tasks.features import FEATURES
 
 
@@ -12,7 +13,8 @@ from bench.tasks.features import FEATURES
 def frechet(cell: Cell, context: Context) -> Outcome:
     """Measure the distances of one generated set.
 
-    The floor is the distance of two disjoint halves of the real images, as large as they can be.
+    The floor is what a perfect generator would score: the distance of as many real images as were
+    generated, or as many as there are, from the same `n_real` others.
     """
     generated, real = (load_file(context.file(used, FEATURES))["features"] for used in cell.uses)
     blocks = cell.spec["blocks"]
@@ -20,6 +22,7 @@ def frechet(cell: Cell, context: Context) -> Outcome:
     jackknife = frechet_jackknife(generated, scored, blocks)
     interval = jackknife.interval()
     kernel = kid(generated, scored, blocks)
+    others, base = _for_the_floor(real, scored, len(generated))
     extractor = context.build(Kind.FEATURES)
     row = {
         "frechet": interval.value,
@@ -33,8 +36,17 @@ def frechet(cell: Cell, context: Context) -> Outcome:
         "dimension": generated.shape[1],
         "n_generated": len(generated),
         "n_real": len(scored),
-        "floor": floor(real, blocks=blocks).value,
-        "floor_n": len(real) // 2,
-        "spread_real": float(torch.var(scored.double(), dim=0).sum()),
+        "split": cell.uses[1].spec["split"],
+        "floor": distance(Statistics.of(others), Statistics.of(base)),
+        "floor_n": len(others),
     }
     return Outcome([row])
+
+
+def _for_the_floor(real: Tensor, scored: Tensor, generated: int) -> tuple[Tensor, Tensor]:
+    """Return two disjoint sets of real features; halves, where there are too few for more."""
+    others = real[len(scored) :][:generated]
+    if len(others) == generated:
+        return others, scored
+    half = len(real) // 2
+    return real[:half], real[half : 2 * half]

@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from bench.api import Cell, Context, Kind, Outcome, register
-from bench.batches import to_bytes, to_float
+from bench.batches import chosen, to_bytes, to_float
 from bench.seeds import ImageNoise
 
 
@@ -12,7 +12,7 @@ from bench.seeds import ImageNoise
 def ladder(cell: Cell, context: Context) -> Outcome:
     """Noise a few images to each level; the picture shows them clipped, the data are not."""
     schedule = context.build(Kind.SCHEDULE)
-    images = to_float(context.build(Kind.DATASET).images("test")[: cell.spec["n"]])
+    images = to_float(chosen(context.build(Kind.DATASET).images("test"), cell.spec["n"]))
     levels = [schedule.level(t) for t in cell.spec["levels"]]
     noise = ImageNoise("ladder", cell.spec["seed"], images=range(len(images)))(images)
     shown = torch.stack([to_bytes(images + level.sigma * noise) for level in levels], dim=1)

@@ -22,8 +22,8 @@ def latency(cell: Cell, context: Context) -> Outcome:
     calls, peaks = {}, {}
     for network in spec["backbone"]:
         call = _call(network, inputs, cell, context)
-        calls[network["name"]] = call
         peaks[network["name"]] = measure_peak(call, context.device)
+        calls[network["name"]] = call
     timings = measure_latency(
         calls,
         repeats=spec["repeats"],
@@ -42,6 +42,9 @@ def latency(cell: Cell, context: Context) -> Outcome:
             "samples_s": list(timings[network["name"]].samples),
             "noisy": timings[network["name"]].noisy,
             "peak_rss_mib": peaks[network["name"]].rss_mib,
+            "peak_rss_rise_mib": peaks[network["name"]].rss_mib
+            - peaks[network["name"]].rss_before_mib,
+            "peak_rss_reset": peaks[network["name"]].rss_reset,
         }
         for network in spec["backbone"]
     ]

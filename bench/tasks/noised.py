@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bench.api import Cell, Context, Dataset, Kind, Level
-from bench.batches import blocks, padded, padded_indices, to_float
+from bench.batches import blocks, chosen, padded, padded_indices, to_float
+from bench.metrics.lpips import LPIPS
 from bench.seeds import ImageNoise
 
 
@@ -39,7 +39,7 @@ class Noised:
     def of(cls, cell: Cell, context: Context, dataset: Dataset) -> "Noised":
         """Return the images that a cell's spec asks for."""
         spec = cell.spec
-        clean = to_float(dataset.images("test")[: spec["n"]])
+        clean = to_float(chosen(dataset.images("test"), spec["n"]))
         level = context.build(Kind.SCHEDULE).level(spec["t"])
         return cls(clean, level, spec["micro_batch"], context.device, spec["seed"], dataset.name)
 
@@ -55,4 +55,10 @@ class Noised:
 
     def about(self) -> dict[str, object]:
         """Return the columns that say what was restored."""
-        return {"sigma": self.level.sigma, "n": len(self.clean), "dtype": str(torch.float32)}
+        return {
+            "sigma": self.level.sigma,
+            "n": len(self.clean),
+            "channels": self.clean.shape[1],
+            "split": "test",
+            "lpips_resize": LPIPS.resize_of(self.clean),
+        }

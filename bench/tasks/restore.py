@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.api import Cell, Context, Estimate, Kind, Outcome, Row, register
 from bench.batches import to_bytes
-from bench.metrics.statistics import best_of_curve
+from bench.statistics import best_of_curve
 from bench.tasks.denoise import SHOWN
 from bench.tasks.denoisers import finite, trained_denoiser
 from bench.tasks.noised import Batch, Noised

@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.metrics.fidelity import psnr
 from bench.metrics.lpips import LPIPS
 from bench.metrics.ssim import ssim
-from bench.metrics.statistics import bootstrap_mean
+from bench.statistics import bootstrap_mean
 
 HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False}
 

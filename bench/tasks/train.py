@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from bench.api import Cell, Context, Kind, Outcome, register
-from bench.batches import blocks, to_float
+from bench.batches import blocks, chosen, to_float
 from bench.seeds import generator
 from bench.tasks.denoisers import WEIGHTS, build_denoiser, levels_of
 from bench.training import Loop, TrainSettings, save_weights, write_curve
@@ -33,11 +33,13 @@ def train(cell: Cell, context: Context) -> Outcome:
     write_curve(curve, loop.curve)
     last = [loss for _, loss in loop.curve[-100:]]
     row = {
-        "updates": settings.updates,
-        "images_seen": settings.updates * settings.batch,
+        "updates": len(loop.curve),
+        "images_seen": len(loop.curve) * settings.batch,
         "n_train": len(clean),
         "loss_last": sum(last) / len(last),
-        "loss_held_out": held_out_loss(denoiser, to_float(dataset.images("test")[:HELD_OUT])),
+        "loss_held_out": held_out_loss(
+            denoiser, to_float(chosen(dataset.images("test"), HELD_OUT))
+        ),
         "levels": "-".join(str(t) for t in cell.spec["levels"]) or "all",
     }
     return Outcome([row], {WEIGHTS: weights, "curve.csv": curve})

@@ -93,7 +93,7 @@ def test_check_finds_a_changed_digit_and_a_changed_file(toys, tmp_path, capsys):
         (["run", "all", "--set", "denoising.n_images=0"], 2, "greater than or equal to 2"),
         (["run", "all", "--device", "gpu"], 2, "expected auto, cpu or cuda"),
         (["run", "all", "--only", "nothing*"], 2, "matches no cell"),
-        (["run", "table1", "--set", "scale=0"], 2, "greater than 0"),
+        (["run", "table1", "--set", "scale=0"], 2, "greater than or equal to 0.01"),
         (["list", "backbon"], 2, "did you mean 'backbone'"),
         (["fetch", "mnits"], 2, "did you mean 'mnist'"),
         (["report", "no/such/run"], 2, "no run in"),
@@ -168,3 +168,27 @@ def test_a_strangers_models_folder_does_not_shadow_ours(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "rk4" in done.stdout
+
+
+def test_a_fresh_run_writes_its_report_again(toys, tmp_path):
+    out = tmp_path / "out"
+    run_command_line(["run", "toys", "--out", str(out), *FAST])
+    stamp, page = (out / ".report-of").read_text(), (out / "report.html").stat().st_mtime_ns
+    run_command_line(["run", "toys", "--out", str(out), *FAST])
+    assert (out / "report.html").stat().st_mtime_ns == page
+    run_command_line(["run", "toys", "--out", str(out), "--fresh", *FAST])
+    assert (out / ".report-of").read_text() != stamp
+    assert (out / "report.html").stat().st_mtime_ns != page
+
+
+def test_a_lost_record_is_a_row_and_stays_where_it_is(toys, tmp_path):
+    out = tmp_path / "out"
+    run_command_line(["run", "toys", "--out", str(out), *FAST])
+    first, second = sorted((out / "cells").glob("*.json"))[:2]
+    first.unlink()
+    second.write_text(second.read_text().replace('"value":', '"value":1'))
+    assert list(bench.load(out)["status"]).count("missing") == 2
+    assert run_command_line(["report", str(out)]) == 0
+    assert second.exists(), "reading a run changes nothing"
+    assert run_command_line(["run", "toys", "--out", str(out), *FAST]) == 0
+    assert set(bench.load(out)["status"]) == {"ok"}

@@ -44,7 +44,7 @@ def test_experiments_share_cells():
 
 @pytest.mark.parametrize(
     "setting",
-    ["seed=1", "train.updates=7", "scale=0.25", "image_size=16", "recipe=ho2020", "micro_batch=8"],
+    ["seed=1", "train.updates=7", "scale=0.5", "image_size=16", "recipe=ho2020", "micro_batch=8"],
 )
 def test_a_key_changes_with_what_decides_the_value(setting):
     plans = [

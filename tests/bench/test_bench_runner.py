@@ -2,10 +2,12 @@ import os
 import threading
 import time
 
+import psutil
 import pytest
 
 from bench.api import BenchError
 from bench.budget import load_budget
+from bench.locks import machine_lock
 from bench.plan import make_plan, study_for
 from bench.runner import Listener, Runner
 from bench.store import Store
@@ -147,3 +149,27 @@ def test_two_runs_over_one_store_share_the_work(toys, study, tmp_path):
 def test_a_plan_of_nothing_is_refused(toys, study):
     with pytest.raises(BenchError, match="matches no cell"):
         make_plan(study, ["toys"], only="*no-such*")
+
+
+def test_an_interrupted_run_leaves_no_process_and_no_false_record(toys, study, tmp_path):
+    class Interrupts(Listener):
+        def finished(self, planned, record, measured):
+            raise KeyboardInterrupt
+
+    plan = make_plan(study, ["toys"])
+    store = Store(tmp_path / "store")
+    with pytest.raises(KeyboardInterrupt):
+        Runner(store, workers=2, listener=Interrupts()).run(plan)
+    assert not psutil.Process().children(recursive=True)
+    kept = [store.get(planned.key) for planned in plan]
+    assert {record["status"] for record in kept if record} <= {"ok"}
+    records, _ = run(plan, tmp_path / "store")
+    assert {record["status"] for record in records.values()} == {"ok"}
+
+
+def test_a_cell_that_waits_for_the_machine_can_be_called_off(toys, study, tmp_path):
+    plan = make_plan_of(study, [toys.number(1)])
+    runner = Runner(Store(tmp_path / "store"))
+    with machine_lock(alone=True), pytest.raises(InterruptedError):
+        threading.Timer(0.5, runner._stop).start()
+        runner.run(plan)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from bench.training import CHECKPOINT, Loop, TrainSettings, load_weights, save_w
 
 SETTINGS = TrainSettings(
     updates=12, batch=5, learning_rate=1e-2, beta1=0.9, beta2=0.99, ema=0.9, clip=1.0,
-    precision="float32",
+    precision="float32", decay="cosine", passes=0.0,
 )  # fmt: skip
 CLEAN = torch.rand(7, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -124,3 +126,17 @@ def test_weights_come_back_and_strangers_are_refused(tmp_path):
 def test_the_curve_is_written_as_csv(tmp_path):
     write_curve(tmp_path / "curve.csv", [(1, 0.5), (2, 0.25)])
     assert (tmp_path / "curve.csv").read_text().split() == ["update,loss", "1,0.5", "2,0.25"]
+
+
+def test_passes_lengthen_a_training_that_would_see_too_little():
+    settings = dataclasses.replace(SETTINGS, passes=3.0)
+    assert settings.total(7) == 12
+    assert settings.total(1000) == 600
+
+
+def test_the_rate_falls_along_a_cosine_or_stays():
+    rates = [SETTINGS.rate(update, 12) for update in range(12)]
+    assert rates[0] == SETTINGS.learning_rate and rates == sorted(rates, reverse=True)
+    assert rates[6] == pytest.approx(SETTINGS.learning_rate / 2)
+    constant = dataclasses.replace(SETTINGS, decay="none")
+    assert {constant.rate(update, 12) for update in range(12)} == {SETTINGS.learning_rate}

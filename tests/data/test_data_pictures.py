@@ -220,3 +220,9 @@ def test_imagenet_church(tmp_path):
     np.savez(folder / "church64.npz", images=images[:, :32])
     with pytest.raises(BenchError, match=r"expected uint8 \[N,64,64,3\]"):
         build("dataset", "imagenet-church").images("test")
+
+
+def test_a_transparent_picture_is_refused(pictures):
+    Image.new("RGBA", (16, 16), (200, 10, 10, 0)).save(pictures / "0-glass.png")
+    with pytest.raises(BenchError, match=r"0-glass\.png has transparency"):
+        build("dataset", f"folder:{pictures}", image_size=8).images("train")

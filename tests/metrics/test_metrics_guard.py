@@ -84,7 +84,7 @@ def test_features_of_another_dimension_are_refused():
 def test_imports_stay_light():
     """The report reads statistics without torch; no metric imports a heavy peer by itself."""
     code = (
-        "import sys, bench.metrics.statistics, bench.metrics.latency, bench.metrics.memory\n"
+        "import sys, bench.statistics, bench.metrics.latency, bench.metrics.memory\n"
         "assert 'torch' not in sys.modules\n"
         "import bench.metrics.cost, bench.metrics.lpips, bench.metrics.distances\n"
         "import bench.metrics.ssim, bench.metrics.features.alexnet\n"

@@ -20,7 +20,7 @@ class AlexNetFeatures(nn.Module):
     name = "alexnet"
     dimension = alexnet.CHANNELS[-1]
     weights_sha = alexnet.WEIGHTS_SHA
-    resize = alexnet.RESIZE
+    resize = "bilinear-64-if-smaller"
 
     def __init__(self):
         super().__init__()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api import Invalid
-from bench.metrics.statistics import (
+from bench.statistics import (
     Jackknife,
     best_of_curve,
     best_of_jackknife,
