@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from bench.report.comparison import Value
-from bench.report.names import ordered
+from bench.report.names import PAPER_RECIPE, ordered
 from bench.report.rows import RunLike, floating, integer, listed, ok, text_of
+from bench.statistics import Jackknife, best_of_jackknife
 
 COLUMNS = (
     "backbone",
@@ -75,9 +75,12 @@ class Curve:
 
     @property
     def small_sample(self) -> bool:
-        """Whether fewer images were scored than the features have dimensions."""
+        """Whether no more images were scored than the features have dimensions.
+
+        The covariance of n images has rank n - 1 at most.
+        """
         dimension, n = integer(self.best["dimension"]), integer(self.best["n_generated"])
-        return dimension is not None and n is not None and n < dimension
+        return dimension is not None and n is not None and n <= dimension
 
     @property
     def protocol(self) -> str:
@@ -96,17 +99,21 @@ class Curve:
 
     @property
     def best_steps(self) -> Value:
-        """The best number of steps; its range when the minimum is sought anew in each resample.
+        """The best number of steps, with the 95 % range that the images' sampling error gives.
 
-        The resamples are those of the jackknife: each leaves out one block of images.
+        The minimum is sought anew in curves redrawn with their jackknife covariance; the minima of
+        the few jackknife curves themselves lie too close together. No range for several seeds.
         """
         best = float(self.best["steps"])
         deleted = [listed(cell) for cell in self.points["leave_one_out"]]
         single = len(self.seeds) == len(self.points)
-        if not single or not deleted[0] or len({len(d) for d in deleted}) != 1:
+        if not single or len(deleted[0]) < 2 or len({len(d) for d in deleted}) != 1:
             return Value(best, n=self.value.n)
-        found = self.points["steps"].to_numpy()[np.array(deleted).argmin(axis=0)]
-        return Value(best, min(best, *found), max(best, *found), self.value.n)
+        values = self.points["frechet"].tolist()
+        whole = [Jackknife(v, tuple(d)) for v, d in zip(values, deleted, strict=True)]
+        _, *ends = best_of_jackknife(whole)
+        low, high = (float(self.points["steps"].iloc[end]) for end in ends)
+        return Value(best, min(best, low), max(best, high), self.value.n)
 
     def steps_to(self, level: float) -> int | None:
         """Return the fewest measured steps whose mean distance is at most `level`."""
@@ -116,7 +123,7 @@ class Curve:
 
 def block_of(rows: pd.DataFrame) -> pd.Series:
     """Return the block of a table that each row belongs to: recipe and sampler."""
-    recipe = rows["recipe"].astype(object).where(rows["recipe"].notna(), "authors").astype(str)
+    recipe = rows["recipe"].astype(object).where(rows["recipe"].notna(), PAPER_RECIPE).astype(str)
     sampler = rows["sampler"].astype(object).where(rows["sampler"].notna(), "").astype(str)
     return (recipe + ", " + sampler).str.removesuffix(", ")
 

@@ -78,6 +78,8 @@ def point_labels(
 ) -> None:
     """Write names beside points so that they overlap neither points, lines nor each other.
 
+    Every name stays inside the axes, where no number of a tick can lie under it.
+
     Args:
         axes: The panel; its limits must be final.
         points: Plug-in name, x and y.
@@ -89,33 +91,39 @@ def point_labels(
     frame = [float(edge) * scale for edge in axes.get_window_extent().extents]
     taken: list[Box] = []
     for i, (name, x, y) in enumerate(points):
-        boxes = [_box(spots[i], offset, printed(name)) for offset in CORNERS]
+        places = [_inward(_box(spots[i], offset, printed(name)), frame) for offset in CORNERS]
         others = spots[:i] + spots[i + 1 :]
         costs = [
             20 * sum(_overlap(box, old) for old in taken)
-            + 20 * (not _within(box, frame))
+            + 12 * _near(box, spots[i], 1.0)
             + 8 * sum(_near(box, other, 5.0) for other in others)
             + sum(_near(box, place, 1.0) for place in lines)
-            + 0.1 * rank
-            for rank, box in enumerate(boxes)
+            + 0.1 * (rank + abs(moved[0]) + abs(moved[1]))
+            for rank, (box, moved) in enumerate(places)
         ]
         best = costs.index(min(costs))
-        taken.append(boxes[best])
-        _point_label(axes, name, (x, y), CORNERS[best])
+        box, moved = places[best]
+        taken.append(box)
+        _point_label(axes, name, (x, y), corner=CORNERS[best], moved=moved)
 
 
 def _point_label(
-    axes: Axes, name: str, place: tuple[float, float], offset: tuple[float, float]
+    axes: Axes,
+    name: str,
+    place: tuple[float, float],
+    *,
+    corner: tuple[float, float],
+    moved: tuple[float, float],
 ) -> None:
     """Write one name; farther away than its neighbourhood it gets a leader line."""
-    dx, dy = offset
+    dx, dy = corner[0] + moved[0], corner[1] + moved[1]
     line = {"arrowstyle": "-", "color": look(name).colour, "lw": 0.5, "shrinkB": 3}
     axes.annotate(
         printed(name),
         place,
-        xytext=offset,
+        xytext=(dx, dy),
         textcoords="offset points",
-        ha="left" if dx > 0 else "right" if dx < 0 else "center",
+        ha="left" if corner[0] > 0 else "right" if corner[0] < 0 else "center",
         fontsize=7,
         color=look(name).colour,
         arrowprops=line if math.hypot(dx, dy + 4) > 11 else None,
@@ -129,6 +137,18 @@ def _box(spot: Sequence[float], offset: tuple[float, float], text: str) -> Box:
     return left, spot[1] + offset[1], left + width, spot[1] + offset[1] + 8
 
 
+def _inward(
+    box: Box, frame: Sequence[float], margin: float = 5.0
+) -> tuple[Box, tuple[float, float]]:
+    """Return a box pushed into the frame, and by how much; wide letters need the margin."""
+    moves = []
+    for low in (0, 1):
+        short, long = frame[low] + margin - box[low], frame[low + 2] - margin - box[low + 2]
+        moves.append(max(short, 0.0) or min(long, 0.0))
+    x, y = moves
+    return (box[0] + x, box[1] + y, box[2] + x, box[3] + y), (x, y)
+
+
 def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
@@ -136,7 +156,3 @@ def _overlap(a: Box, b: Box) -> bool:
 def _near(box: Box, spot: Sequence[float], margin: float) -> bool:
     across = box[0] - margin < spot[0] < box[2] + margin
     return across and box[1] - margin < spot[1] < box[3] + margin
-
-
-def _within(box: Box, frame: Sequence[float]) -> bool:
-    return frame[0] < box[0] and box[2] < frame[2] and frame[1] < box[1] and box[3] < frame[3]

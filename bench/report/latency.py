@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of
+from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of, true
 
 COLUMNS = (
     "backbone",
@@ -25,6 +25,7 @@ COLUMNS = (
     "peak_rss_mib",
     "samples_s",
 )
+MEDIAN_REACH = 1.96 * math.sqrt(math.pi / 2) / 1.349
 SAME_NETWORK = ("image_size", "channels", "scale")
 """What must agree between a quality row and a timing for them to be of one network."""
 
@@ -47,11 +48,15 @@ def median_interval(
 ) -> tuple[float, float]:
     """Return an approximate 95 % interval of a median from its quartiles.
 
-    Source: McGill, Tukey and Larsen 1978, "Variations of box plots" (1.57 IQR / sqrt(n)).
+    The median of n normal values has standard error sqrt(pi / 2) sigma / sqrt(n), and the quartiles
+    lie 1.349 sigma apart: 1.96 sqrt(pi / 2) / 1.349 = 1.82 IQR / sqrt(n) either side.
+
+    Source: McGill, Tukey and Larsen 1978, "Variations of box plots", for the standard error.
+    Differs: their 1.57 is meant for the comparison of two medians by their notches.
     """
     if q1 is None or q3 is None or not repeats:
         return median, median
-    half = 1.57 * (q3 - q1) / math.sqrt(repeats)
+    half = MEDIAN_REACH * (q3 - q1) / math.sqrt(repeats)
     return median - half, median + half
 
 
@@ -97,6 +102,6 @@ def condition(row: pd.Series) -> str:
         f"batch {integer(row['batch'])}" if integer(row["batch"]) else None,
         f"{integer(row['image_size'])} px" if integer(row["image_size"]) else None,
         f"width x{row['scale']:g}" if floating(row["scale"]) is not None else None,
-        "noisy" if row["noisy"] is True else None,
+        "noisy" if true(row["noisy"]) else None,
     ]
     return ", ".join(word for word in words if word)

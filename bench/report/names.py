@@ -27,6 +27,11 @@ PAPER_DATA = {
 STAND_IN = {"digits": "MNIST", "fashion-mnist": "MNIST", "imagenet-church": "LSUN Church"}
 """Data that stands in for one of them; never comparable with it."""
 PAPER_COLUMNS = ("MNIST", "CelebA", "LSUN Church")
+PAPER_RECIPE = "authors"
+"""The training recipe of the released code; others stand beside it, compared with nothing."""
+NETWORK_NOTE = (
+    "cU-Net is cunet, which follows Section 3; the authors' released network is cunet-released."
+)
 
 
 def printed(name: str) -> str:
@@ -43,8 +48,3 @@ def ordered(names: Iterable[str]) -> list[str]:
 def paper_column(dataset: str) -> str | None:
     """Return the paper's column that a data set is, or stands in for."""
     return PAPER_DATA.get(dataset) or STAND_IN.get(dataset)
-
-
-def same_data(dataset: str) -> bool:
-    """Return whether a data set is one of the paper's."""
-    return dataset in PAPER_DATA

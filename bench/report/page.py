@@ -17,7 +17,16 @@ from bench.report.comparison import Table
 from bench.report.formats import to_html
 from bench.report.markdown import report_markdown
 from bench.report.plots import Drawn
-from bench.report.rows import RunLike, budget, dataset, faults, machine, run_name, settings
+from bench.report.rows import (
+    RunLike,
+    budget,
+    counts,
+    dataset,
+    faults,
+    machine,
+    run_name,
+    settings,
+)
 
 TEMPLATE = "page.html.j2"
 CSS_PER_PIXEL = 0.66
@@ -62,7 +71,7 @@ def facts_of(run: RunLike) -> dict[str, Any]:
         "dataset": dataset(run),
         "machine": machine(run),
         "command": str(m.get("command", "unknown")),
-        "counts": dict(m.get("counts") or {}),
+        "counts": counts(run),
         "findings": list(m.get("findings") or []),
         "faults": faults(run).to_dict("records"),
         "provenance": {

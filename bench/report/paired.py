@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.report.verdicts import difference
+from bench.statistics import Jackknife
 
 Triple = tuple[float, float, float]
 """A value with the lower and upper end of its 95 % interval."""
@@ -36,6 +37,8 @@ def paired_jackknife(
 ) -> Triple | None:
     """Return a difference of two statistics with its delete-block jackknife interval.
 
+    Student's t, with one degree of freedom less than there are blocks.
+
     Args:
         values: The two statistics on all blocks.
         a: The first without each block in turn.
@@ -43,13 +46,10 @@ def paired_jackknife(
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11.
     """
-    g = len(a)
-    if g != len(b) or g < 2:
+    if len(a) != len(b) or len(a) < 2:
         return None
-    gaps = np.subtract(a, b)
-    error = math.sqrt((g - 1) / g * float(((gaps - gaps.mean()) ** 2).sum()))
-    value = values[0] - values[1]
-    return value, value - 1.96 * error, value + 1.96 * error
+    gap = (Jackknife(values[0], tuple(a)) - Jackknife(values[1], tuple(b))).interval()
+    return gap.value, gap.low, gap.high
 
 
 def paired_median(a: Sequence[float], b: Sequence[float]) -> Triple | None:
@@ -69,6 +69,24 @@ def paired_median(a: Sequence[float], b: Sequence[float]) -> Triple | None:
             break
         k = i
     return float(np.median(gaps)), float(gaps[k]), float(gaps[n - 1 - k])
+
+
+def worst_case(a: Triple | None, b: Triple | None) -> Triple | None:
+    """Return a - b between the ends that lie farthest apart.
+
+    For numbers of steps and what is made of them: they move in whole steps of the measured grid,
+    so their ranges follow no distribution whose variances could be added.
+    """
+    if a is None or b is None:
+        return None
+    return a[0] - b[0], a[1] - b[2], a[2] - b[1]
+
+
+def worst_ratio(a: Triple | None, b: Triple | None) -> Triple | None:
+    """Return a / b between the ends that lie farthest apart; None where b reaches 0."""
+    if a is None or b is None or b[1] <= 0:
+        return None
+    return a[0] / b[0], a[1] / b[2], a[2] / b[1]
 
 
 def separate(a: Triple | None, b: Triple | None) -> Triple | None:

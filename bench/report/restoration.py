@@ -5,8 +5,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report.comparison import Value
-from bench.report.names import ordered, paper_column, printed, same_data
-from bench.report.rows import RunLike, budget, floating, integer, listed, ok
+from bench.report.names import PAPER_RECIPE, ordered, paper_column, printed
+from bench.report.rows import (
+    RunLike,
+    budget_measured,
+    data_words,
+    floating,
+    integer,
+    listed,
+    ok,
+    text_of,
+)
 from bench.report.verdicts import differences
 
 COLUMNS = (
@@ -19,6 +28,7 @@ COLUMNS = (
     "n",
     "part",
     "estimate",
+    "recipe",
     "calls",
     "psnr",
     "ssim",
@@ -39,6 +49,7 @@ COLUMNS = (
     "scale",
 )
 DEFAULT_ESTIMATE = "current"
+DEFAULT_SCHEDULE = "sigmoid"
 PAPER_IMAGES = 300
 PAPER_DATASET = "CelebA"
 METRICS = {"ssim": ("SSIM", True, 2), "lpips": ("LPIPS", False, 3)}
@@ -98,7 +109,7 @@ def restored(run: RunLike, part: str) -> pd.DataFrame:
     """Return the `curve` or `best` rows of the restorations, with a name for what is not said."""
     rows = ok(run, "restore", COLUMNS)
     rows = rows[(rows["part"] == part) & rows["t"].notna()].copy()
-    for column, default in (("schedule", "sigmoid"), ("estimate", DEFAULT_ESTIMATE)):
+    for column, default in (("schedule", DEFAULT_SCHEDULE), ("estimate", DEFAULT_ESTIMATE)):
         rows[column] = rows[column].astype(object).where(rows[column].notna(), default)
     return rows
 
@@ -111,7 +122,7 @@ def blocks(rows: pd.DataFrame) -> list[Block]:
         key=lambda b: (
             paper_column(b.dataset) != PAPER_DATASET,
             b.dataset,
-            b.schedule != "sigmoid",
+            b.schedule != DEFAULT_SCHEDULE,
             b.schedule,
             b.estimate != DEFAULT_ESTIMATE,
         ),
@@ -141,14 +152,20 @@ def sigma_of(rows: pd.DataFrame, block: Block, t: int) -> float | None:
 
 
 def unlike_paper(run: RunLike, row: pd.Series) -> str:
-    """Return where a restoration's or a denoiser's conditions differ from the paper's."""
-    dataset = str(row["dataset"])
-    name = (paper_column(dataset) or dataset) if same_data(dataset) else dataset
+    """Return where a restoration's or a denoiser's conditions differ from the paper's.
+
+    Another schedule, estimate or recipe is one such condition: else the paper's numbers would be
+    judged once per block.
+    """
     conditions = {
-        "budget": (budget(run), "paper"),
-        "data": (name, PAPER_DATASET),
+        "budget": (budget_measured(run), "paper"),
+        "data": (data_words(run, str(row["dataset"])), PAPER_DATASET),
+        "schedule": (text_of(row["schedule"]), DEFAULT_SCHEDULE),
         "images": (integer(row["n"]), PAPER_IMAGES),
     }
+    for name, default in (("estimate", DEFAULT_ESTIMATE), ("recipe", PAPER_RECIPE)):
+        if text_of(row.get(name)) is not None:
+            conditions[name] = (text_of(row[name]), default)
     if integer(row.get("stride")) is not None:
         conditions["reverse steps per call"] = (integer(row["stride"]), 1)
     if integer(row.get("image_size")) is not None:

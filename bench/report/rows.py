@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from bench.report.names import DIFFUSION
+from bench.report.names import DIFFUSION, PAPER_DATA, paper_column
 
 OK = "ok"
 
@@ -95,6 +95,11 @@ def floating(value: Any) -> float | None:
     return None if _absent(value) else float(value)
 
 
+def true(value: Any) -> bool:
+    """Return a flag as bool (tables hold numpy's, which is not `True`); a missing one is False."""
+    return not _absent(value) and bool(value)
+
+
 def listed(value: Any) -> list[float]:
     """Return a cell that holds several numbers as a list; empty where it is missing."""
     if isinstance(value, list | tuple):
@@ -127,6 +132,19 @@ def budget(run: RunLike) -> str:
     return str(found.get("name", "unknown") if isinstance(found, Mapping) else found)
 
 
+def budget_measured(run: RunLike, most: int = 3) -> str:
+    """Return the budget that a comparison must name: with the settings that were changed in it.
+
+    A budget under the paper's name with other settings is another budget.
+    """
+    found = run.manifest.get("changed_settings") or []
+    names = [str(name) for name in (found if isinstance(found, list | tuple) else [found])]
+    if not names:
+        return budget(run)
+    words = ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+    return f"{budget(run)} with {words} changed"
+
+
 def settings(run: RunLike) -> Mapping[str, Any]:
     """Return the run's effective settings."""
     found = run.manifest.get("settings") or run.manifest.get("budget")
@@ -136,6 +154,31 @@ def settings(run: RunLike) -> Mapping[str, Any]:
 def dataset(run: RunLike) -> str:
     """Return the name of the run's data set."""
     return str(run.manifest.get("dataset") or settings(run).get("dataset") or "unknown")
+
+
+def same_data(run: RunLike, name: str) -> bool:
+    """Return whether a data set is one of the paper's, whole; the manifest knows its own best."""
+    decided = run.manifest.get("same_data") if name == dataset(run) else None
+    return name in PAPER_DATA and (decided is None or bool(decided))
+
+
+def data_words(run: RunLike, name: str) -> str:
+    """Return what a data set is called beside the paper's: its name there only if it is the same.
+
+    A subset under the name of the paper's data is "a part of" it.
+    """
+    if same_data(run, name):
+        return PAPER_DATA[name]
+    return f"a part of {paper_column(name)}" if name in PAPER_DATA else name
+
+
+def counts(run: RunLike) -> dict[str, int]:
+    """Return the number of cells by status."""
+    rows = run.rows
+    if not {"key", "status"} <= set(rows.columns):
+        return {}
+    cells = rows[["key", "status"]].fillna("unknown").drop_duplicates()
+    return {str(status): int(n) for status, n in cells["status"].value_counts().items()}
 
 
 def machine(run: RunLike) -> str:

@@ -6,8 +6,9 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report.curves import Curve, distance_name
-from bench.report.names import PAPER_COLUMNS, ordered, paper_column, printed, same_data
+from bench.report.names import PAPER_COLUMNS, ordered, paper_column, printed
 from bench.report.paper import lookup
+from bench.report.rows import RunLike, data_words, same_data
 
 NAME = "table1"
 NETWORKS = ("unet", "cunet")
@@ -19,33 +20,25 @@ class Group:
 
     column: str | None
     dataset: str | None
-
-    @property
-    def title(self) -> str:
-        """What stands above the group."""
-        if self.column is None:
-            return str(self.dataset)
-        if self.dataset is None or same_data(self.dataset):
-            return self.column
-        return f"{self.column} (ours: {self.dataset})"
-
-    @property
-    def key(self) -> str:
-        """What the tidy lines call it: the data that ours was measured on."""
-        if self.dataset is None or same_data(self.dataset):
-            return str(self.column)
-        return self.dataset
+    title: str
+    """What stands above the group."""
 
 
-def groups(datasets: list[str]) -> list[Group]:
+def _titled(run: RunLike, column: str, dataset: str | None) -> Group:
+    if dataset is None or same_data(run, dataset):
+        return Group(column, dataset, column)
+    return Group(column, dataset, f"{column} (ours: {data_words(run, dataset)})")
+
+
+def groups(run: RunLike, datasets: list[str]) -> list[Group]:
     """Return the columns of the paper, each with our data in it, then data of our own."""
     found = []
     for column in PAPER_COLUMNS:
         mine = [d for d in datasets if paper_column(d) == column]
-        mine = sorted(mine, key=lambda d: (not same_data(d), d))
-        found.append(Group(column, mine[0] if mine else None))
-        found += [Group(None, extra) for extra in mine[1:]]
-    return found + [Group(None, d) for d in datasets if paper_column(d) is None]
+        mine = sorted(mine, key=lambda d: (not same_data(run, d), d))
+        found.append(_titled(run, column, mine[0] if mine else None))
+        found += [Group(None, extra, extra) for extra in mine[1:]]
+    return found + [Group(None, d, d) for d in datasets if paper_column(d) is None]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from bench.report import comparison as c
 from bench.report import restoration as r
 from bench.report.latency import Latency, latency_of, timings
-from bench.report.names import printed
+from bench.report.names import NETWORK_NOTE, printed
 from bench.report.paper import Printed, lookup
 from bench.report.rows import RunLike, fault_notes
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
@@ -38,7 +38,7 @@ class Restorations:
     @cached_property
     def blocks(self) -> list[r.Block]:
         """The blocks; the paper's own where the run has none."""
-        return r.blocks(self.rows) or [r.Block("celeba", "sigmoid", r.DEFAULT_ESTIMATE)]
+        return r.blocks(self.rows) or [r.Block("celeba", r.DEFAULT_SCHEDULE, r.DEFAULT_ESTIMATE)]
 
     def latency(self, best: r.Best) -> Latency | None:
         """Return the latency of the network behind a best point."""
@@ -170,8 +170,7 @@ def _notes(all_: Restorations, lines: list[c.Line]) -> list[str]:
         n = sorted({best.value.n for best in found.values() if best.value.n})
         images = f"; N = {', '.join(map(str, n))} images" if n else ""
         notes.append(f"Block {block.title}: ours {order}{images}.")
-    notes.append(c.tally(lines))
-    return notes
+    return [*notes, NETWORK_NOTE, c.tally(lines)]
 
 
 def _table(run: RunLike, name: str, columns: tuple[Column, ...], words: tuple[str, str]) -> c.Table:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report import restoration as r
-from bench.report.names import ordered, paper_column, printed
+from bench.report.names import NETWORK_NOTE, ordered, paper_column, printed
 from bench.report.paper import Printed, lookup
 from bench.report.rows import RunLike, fault_notes, floating, integer, ok, text_of
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
@@ -48,7 +48,7 @@ def denoised(run: RunLike) -> pd.DataFrame:
     """Return the scores of the classic denoisers, with a name for what is not said."""
     rows = ok(run, "denoise", COLUMNS)
     rows = rows[rows["t"].notna() & rows["denoiser"].notna()].copy()
-    for column, default in (("schedule", "sigmoid"), ("trained", "-")):
+    for column, default in (("schedule", r.DEFAULT_SCHEDULE), ("trained", "-")):
         rows[column] = rows[column].astype(object).where(rows[column].notna(), default)
     return rows
 
@@ -122,7 +122,7 @@ def blocks(run: RunLike) -> list[r.Block]:
         key=lambda b: (paper_column(b.dataset) != r.PAPER_DATASET, b.title),
     )
     seen = dict.fromkeys(r.Block(b.dataset, b.schedule, r.DEFAULT_ESTIMATE) for b in pairs)
-    return list(seen) or [r.Block("celeba", "sigmoid", r.DEFAULT_ESTIMATE)]
+    return list(seen) or [r.Block("celeba", r.DEFAULT_SCHEDULE, r.DEFAULT_ESTIMATE)]
 
 
 def _judge(run: RunLike, method: Method, t: int, paper: Printed | None, ours: c.Value) -> Verdict:
@@ -184,7 +184,7 @@ def table4(run: RunLike) -> c.Table:
         n = sorted({v.n for m in found for v in m.scores.values() if v.n})
         if n:
             notes.append(f"{block.dataset}: N = {', '.join(map(str, n))} images.")
-    notes += [c.tally(lines), *fault_notes(run, READS)]
+    notes += [NETWORK_NOTE, c.tally(lines), *fault_notes(run, READS)]
     return c.Table(
         NAME,
         "Table 4: diffusion against classic denoisers",
