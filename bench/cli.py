@@ -167,21 +167,9 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List the plug-ins: name, source, whether they can be used here."""
-    from bench.api import Kind
-    from bench.registry import as_kind, entries, missing_needs
+    from bench.registry import catalogue
 
-    kinds = [as_kind(kind)] if kind else [k for k in Kind if k is not Kind.TASK]
-    found = [
-        {
-            "kind": entry.kind.value,
-            "name": entry.name,
-            "source": entry.source,
-            "lacks": sorted(entry.lacks),
-            "missing": missing_needs(entry),
-        }
-        for each in kinds
-        for entry in entries(each)
-    ]
+    found = catalogue(kind)
     if as_json:
         print(json.dumps(found, indent=1))
         return
@@ -204,6 +192,18 @@ def report(
     page = out or (folder / finished.manifest.get("report", ".")).resolve()
     write_report(finished, page, tables_dir=tables)
     print(f"tables: {tables}\nreport: {page / 'report.html'}")
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(metavar="RUN")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+) -> None:
+    """Copy a run to results/reference and reports/reference, to be committed."""
+    from bench.publish import publish as copy
+    from bench.runs import load_run
+
+    print("\n".join(str(path) for path in copy(load_run(folder), name, Path())))
 
 
 @app.command()

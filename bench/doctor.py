@@ -40,6 +40,8 @@ def _torchvision() -> Finding:
 
     try:
         import_torchvision()
+    except ModuleNotFoundError:
+        return "missing", "torchvision, which only the tests use", "pip install -e '.[test]'"
     except Exception as error:
         remedy = "pip install the torchvision release that fits this torch (0.28 for 2.13)"
         return "broken", f"torchvision does not load: {error}", remedy

@@ -101,6 +101,22 @@ def names(kind: Kind | str) -> list[str]:
     return known
 
 
+def catalogue(kind: str | None = None) -> list[dict[str, Any]]:
+    """Return what a person may select, of one kind or of all, as plain values."""
+    kinds = [as_kind(kind)] if kind else [k for k in Kind if k is not Kind.TASK]
+    return [
+        {
+            "kind": entry.kind.value,
+            "name": entry.name,
+            "source": entry.source,
+            "lacks": sorted(entry.lacks),
+            "missing": missing_needs(entry),
+        }
+        for each in kinds
+        for entry in entries(each)
+    ]
+
+
 def as_kind(text: Kind | str) -> Kind:
     """Return the kind of that name.
 
