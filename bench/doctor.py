@@ -40,7 +40,7 @@ def _torchvision() -> Finding:
 
     try:
         import_torchvision()
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, Missing):
         return "missing", "torchvision, which only the tests use", "pip install -e '.[test]'"
     except Exception as error:
         remedy = "pip install the torchvision release that fits this torch (0.28 for 2.13)"
