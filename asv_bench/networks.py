@@ -49,8 +49,8 @@ class CommandLine:
 
     def timeraw_help(self):
         return """
-        import sys
-        sys.argv = ["bench", "--help"]
+        import contextlib, io
         from bench.cli import run_command_line
-        run_command_line(["--help"])
+        with contextlib.redirect_stdout(io.StringIO()):  # asv reads the time from standard output
+            run_command_line(["--help"])
         """
