@@ -184,9 +184,13 @@ def load_budget(name: str, overrides: Iterable[str] = ()) -> Budget:
 
 
 def changed_settings(budget: Budget) -> list[str]:
-    """Return the settings in which a budget differs from the frozen one of its name."""
-    frozen = dict(_items(BUDGETS[budget.name].model_dump()))
-    return [name for name, value in _items(budget.model_dump()) if frozen[name] != value]
+    """Return the settings in which a budget differs from the frozen one of its name.
+
+    The data set is a choice of its own, as are schedule and sampler where they are the recipe's.
+    """
+    frozen = dict(_items(BUDGETS[budget.name].model_dump(exclude={"dataset"})))
+    ours = dict(_items(budget.model_dump(exclude={"dataset"})))
+    return [name for name, value in ours.items() if frozen[name] != value]
 
 
 def _assign(values: dict[str, Any], key: str, text: str) -> None:

@@ -51,6 +51,8 @@ class Session:
     """A run that is settled but not measured."""
 
     budget: Budget
+    changed: tuple[str, ...]
+    """Settings in which it differs from the frozen budget of its name."""
     same_data: bool
     experiments: tuple[str, ...]
     plan: Plan
@@ -118,7 +120,7 @@ class Session:
             "machine": provenance.machine(),
             "versions": provenance.versions(),
             "git": provenance.git(),
-            "changed_settings": changed_settings(self.budget),
+            "changed_settings": list(self.changed),
             "same_data": self.same_data,
             "findings": findings(),
             "records": canonical.digest({k: r["checksum"] for k, r in records.items()}),
@@ -185,7 +187,8 @@ def settle(
     study = study_for(chosen)
     plan = make_plan(study, experiments, device=device, only=only)
     folders = Folders.of(out, run_name(words, chosen, only))
-    return Session(chosen, study.same_data, experiments, plan, folders, device)
+    changed = tuple(changed_settings(chosen))
+    return Session(study.budget, changed, study.same_data, experiments, plan, folders, device)
 
 
 def run_name(words: Sequence[str], budget: Budget, only: str | None) -> str:

@@ -177,7 +177,7 @@ def _notes(found: list[Measured]) -> list[str]:
         text = f"{dataset}: N = {integer(row['n_generated'])} generated against "
         text += f"{integer(row['n_real'])} real images"
         if floor is not None:
-            text += f"; floor {floor:.3g} (two disjoint real halves of {half})"
+            text += f"; floor {floor:.3g} ({half} other real images against the same)"
         if any(m.curve.small_sample for m in found if m.curve.dataset == dataset):
             text += "; no more images than feature dimensions, so KID leads and the distance is "
             text += "given in brackets"
