@@ -79,7 +79,7 @@ def run(  # noqa: PLR0913 - an option each
     as_json: JsonOption = False,
 ) -> None:
     """Measure what is missing, then write tables, figures and the report."""
-    from bench.session import exit_code, settle
+    from bench.session import settle
 
     session = settle(
         experiments,
@@ -93,7 +93,7 @@ def run(  # noqa: PLR0913 - an option each
     if dry_run:
         _show_plan(session, as_json)
         return
-    raise typer.Exit(_run(session, workers, fresh, as_json, exit_code))
+    raise typer.Exit(_run(session, workers, fresh, as_json))
 
 
 @app.command()
@@ -111,12 +111,12 @@ def plan(  # noqa: PLR0913 - an option each
     run(experiments, budget, dataset, out, device, 1, only, settings, True, False, as_json)
 
 
-def _run(session, workers: int, fresh: bool, as_json: bool, exit_code) -> int:
+def _run(session, workers: int, fresh: bool, as_json: bool) -> int:
     from rich.console import Console
 
     from bench.progress import Display
     from bench.report import write_report
-    from bench.session import report_is_current, stamp_report
+    from bench.session import exit_code, report_is_current, stamp_report
 
     console = Console(stderr=as_json)
     if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:

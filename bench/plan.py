@@ -8,7 +8,7 @@ from typing import Any
 from bench import canonical, code, provenance
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
-from bench.registry import DIFFUSION, build, find
+from bench.registry import DIFFUSION, build, entries, find
 
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
 """What `run all` stands for."""
@@ -213,8 +213,6 @@ def plugin_modules(kind: Kind, name: str) -> list[str]:
 
 def findings() -> list[dict[str, str]]:
     """Return what plug-ins declare about themselves, for the report."""
-    from bench.registry import entries
-
     return [
         {"name": entry.name, "kind": entry.kind.value, "note": entry.note}
         for kind in (Kind.BACKBONE, Kind.DENOISER)

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.canonical import digest
-
 LIBRARIES = (
     "torch",
     "torchdiffeq",
@@ -56,11 +54,6 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "gpu": _gpu_names(),
     }
-
-
-def machine_id() -> str:
-    """Return a short id of this machine: equal for equal hardware, not a serial number."""
-    return digest(machine())[:12]
 
 
 def _cpu_name() -> str:

@@ -116,11 +116,6 @@ def _absent(value: Any) -> bool:
     return value is None or (not isinstance(value, list | tuple) and bool(pd.isna(value)))
 
 
-def present(frame: pd.DataFrame, column: str) -> list[Any]:
-    """Return the values that a column takes, sorted, without the missing ones."""
-    return sorted(frame[column].dropna().unique().tolist()) if column in frame.columns else []
-
-
 def run_name(run: RunLike) -> str:
     """Return the run's name."""
     return str(run.manifest.get("run") or run.manifest.get("name") or "run")
