@@ -28,6 +28,7 @@ from bench.cell import Task as Task
 from bench.errors import BenchError as BenchError
 from bench.errors import Invalid as Invalid
 from bench.errors import Missing as Missing
+from bench.errors import Paused as Paused
 from bench.errors import Skip as Skip
 from bench.errors import StorageError as StorageError
 

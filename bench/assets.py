@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from typing import Any
 
 from bench.api import BenchError, Missing
 from bench.canonical import digest, dumps
+from bench.inputs import identity, open_regular, printable, read_whole, unreadable
 
 DATA_DIR = "BENCH_DATA_DIR"
 CACHE_DIR = "BENCH_CACHE_DIR"
+LARGEST_MEMORY = 16 * 2**20
+"""A remembered answer of more bytes is made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +88,28 @@ FETCHABLE: dict[str, tuple[Remote, ...]] = {
 def cache_dir() -> Path:
     """Return the folder for what can be made again: downloads, resized images, hashes."""
     if os.environ.get(CACHE_DIR):
-        return Path(os.environ[CACHE_DIR]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "bench"
+        return home_expanded(os.environ[CACHE_DIR])
+    return home_expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "bench"
+
+
+def home_expanded(path: str | Path) -> Path:
+    """Return a path with a leading `~` replaced.
+
+    Raises:
+        BenchError: If it names a person that this machine does not know.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise BenchError(
+            f"{printable(path)} names no home folder of this machine; expected a plain path"
+        ) from None
 
 
 def data_dirs() -> tuple[Path, ...]:
     """Return the folders searched for data: those of BENCH_DATA_DIR, then the fetched ones."""
     named = [part for part in os.environ.get(DATA_DIR, "").split(os.pathsep) if part]
-    return (*(Path(part).expanduser() for part in named), cache_dir() / "data")
+    return (*(home_expanded(part) for part in named), cache_dir() / "data")
 
 
 def find(*names: str) -> Path | None:
@@ -121,7 +138,7 @@ def locate(asset: str, *names: str) -> Path:
 
 def missing(asset: str, *names: str) -> Missing:
     """Return the error for an asset of which none of these relative names was found."""
-    searched = ", ".join(str(folder) for folder in data_dirs())
+    searched = ", ".join(printable(folder) for folder in data_dirs())
     place = names[0]
     mend = f"put it at {place} in a folder named by {DATA_DIR} ({DATA_DIR}=/folder/that/holds/it)"
     if asset in FETCHABLE:
@@ -147,13 +164,20 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
         raise
 
 
-def remembered(question: Any, answer: Callable[[], Any]) -> Any:
-    """Return `answer()`, kept on disk under its JSON-able question; a lost memory is made again."""
+def remembered(
+    question: Any, answer: Callable[[], Any], valid: Callable[[Any], bool] = lambda kept: True
+) -> Any:
+    """Return `answer()`, kept on disk under its JSON-able question.
+
+    A memory that is lost, damaged or of a form that `valid` denies is made again.
+    """
     key = digest(question)
     path = cache_dir() / "memory" / key[:2] / f"{key}.json"
     try:
-        return json.loads(path.read_text())["answer"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(read_whole(path, LARGEST_MEMORY, follow=False))["answer"]
+        if valid(kept):
+            return kept
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     found = answer()
     text = dumps({"answer": found})
@@ -167,7 +191,7 @@ def remembered(question: Any, answer: Callable[[], Any]) -> Any:
 def stamp(path: Path) -> list[Any]:
     """Return what changes whenever a file's content does, without reading it."""
     status = path.stat()
-    return [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return [identity(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def sha256(path: Path) -> str:
@@ -177,18 +201,23 @@ def sha256(path: Path) -> str:
 
 def _hash(path: Path, algorithm: str) -> str:
     try:
-        return _remembered_hash(tuple(stamp(path)), algorithm)
+        return _remembered_hash(path, tuple(stamp(path)), algorithm)
     except OSError as error:
-        raise BenchError(f"{path} cannot be read ({error.strerror}); expected a file") from error
+        raise unreadable(path, error) from error
 
 
 @functools.lru_cache(maxsize=1024)
-def _remembered_hash(stamped: tuple[Any, ...], algorithm: str) -> str:
+def _remembered_hash(path: Path, stamped: tuple[Any, ...], algorithm: str) -> str:
     def compute() -> str:
-        with Path(stamped[0]).open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, algorithm).hexdigest()
 
-    return remembered([algorithm, *stamped], compute)
+    digits = re.compile(f"[0-9a-f]{{{2 * hashlib.new(algorithm).digest_size}}}")
+    return remembered(
+        [algorithm, *stamped],
+        compute,
+        lambda kept: isinstance(kept, str) and digits.fullmatch(kept) is not None,
+    )
 
 
 def verified(path: Path, known_hash: str) -> Path:
@@ -201,7 +230,7 @@ def verified(path: Path, known_hash: str) -> Path:
     found = _hash(path, algorithm or "sha256")
     if found != expected.lower():
         raise BenchError(
-            f"{path} is not the expected file: its {algorithm or 'sha256'} is {found}, "
+            f"{printable(path)} is not the expected file: its {algorithm or 'sha256'} is {found}, "
             f"expected {expected}; it is damaged or another version: remove it and get it again"
         )
     return path

@@ -1,23 +1,43 @@
 """How much work a run does: the frozen budgets `smoke`, `small` and `paper`.
 
-Every setting can be overruled on the command line: `--set train.updates=200`. The effective values
-are part of the cells' keys and of `run.json`.
+Every setting can be overruled in a file (`read_settings`) and, before that, on the command line:
+`--set train.updates=200`. The effective values are part of the cells' keys and of `run.json`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from bench.api import BenchError
+from bench.inputs import printable
 from bench.registry import unknown
+from bench.settings_file import FileSettings, items, names, read_file, shown
 
-Count = Annotated[int, Field(ge=1)]
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds characters that cannot be printed")
+    return text
+
+
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Many = Annotated[int, Field(ge=2, le=10**12)]
+Word = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
 Step = Annotated[int, Field(ge=1, le=1000)]
 """A step of the diffusion, of which every schedule has 1,000."""
 Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=1e8, allow_inf_nan=False)]
 
 LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
 """The noising steps of Tables 2 and 3."""
@@ -51,7 +71,7 @@ class Train(Settings):
     precision: Annotated[str, Field(pattern="^(float32|bfloat16)$")] = "float32"
     decay: Annotated[str, Field(pattern="^(none|cosine)$")] = "none"
     """How the learning rate falls to 0 by the last update."""
-    passes: Annotated[float, Field(ge=0)] = 0.0
+    passes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
     """At least so many passes over the training images, where `updates` make fewer."""
 
 
@@ -59,12 +79,12 @@ class Generation(Settings):
     """Table 1: distance between generated and real images against sampling steps."""
 
     steps: Steps = STEPS
-    n_generated: Annotated[int, Field(ge=2)] = 30_000
-    n_real: Annotated[int, Field(ge=2)] = 30_000
-    sampler: str = ""
+    n_generated: Many = 30_000
+    n_real: Many = 30_000
+    sampler: Word = ""
     """The recipe's unless said otherwise."""
-    features: str = "alexnet"
-    blocks: Annotated[int, Field(ge=2)] = 10
+    features: Word = "alexnet"
+    blocks: Many = 10
     """Blocks of the delete-block jackknife interval."""
 
     @model_validator(mode="after")
@@ -81,10 +101,10 @@ class Denoising(Settings):
     levels: Steps = LEVELS
     classic_levels: Steps = (50, 150, 400)
     """The levels of Table 4."""
-    n_images: Annotated[int, Field(ge=2)] = 300
+    n_images: Many = 300
     stride: Count = 1
     """Reverse steps per network call; 1 is the paper's."""
-    classics: tuple[str, ...] = ("identity", "bm3d", "wiener", "conv-ae", "dncnn")
+    classics: tuple[Word, ...] = ("identity", "bm3d", "wiener", "conv-ae", "dncnn")
     classic_scale: Positive = 1.0
     """Width of DnCNN and the autoencoder against the authors'."""
 
@@ -94,26 +114,29 @@ class Timing(Settings):
 
     batch: Count = 1
     threads: Count = 1
-    repeats: Annotated[int, Field(ge=3)] = 30
+    repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
     warmup: Count = 3
 
 
 class Budget(Settings):
     """Everything that a run's size depends on."""
 
-    name: str
-    dataset: str = "celeba"
+    name: Word
+    dataset: Word = "celeba"
     image_size: Annotated[int, Field(ge=8, le=4096)] = 64
-    scale: Annotated[float, Field(ge=0.01, le=16)] = 1.0
+    scale: Annotated[float, Field(ge=0.01, le=16, allow_inf_nan=False)] = 1.0
     """Width of the networks against the paper's; Table 5 is always at full width."""
-    recipe: str = "authors"
-    schedule: str = ""
+    recipe: Word = "authors"
+    schedule: Word = ""
     """The schedule that a noising step belongs to; the recipe's unless said otherwise."""
-    backbones: Annotated[tuple[str, ...], Field(min_length=1)] = ("unet", "cunet")
-    seed: Annotated[int, Field(ge=0)] = 0
+    backbones: Annotated[tuple[Word, ...], Field(min_length=1)] = ("unet", "cunet")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     micro_batch: Count = 50
     """Images per network call wherever quality is measured; fixed and padded."""
-    cell_limit_s: Positive = 7 * 24 * 3600.0
+    cell_limit_s: Seconds = 7 * 24 * 3600.0
+    cell_memory_gib: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    """Memory that one cell may hold (with its child processes); by default 90 % of the machine's,
+    shared by the workers that run at once."""
     train: Train = Train()
     generation: Generation = Generation()
     denoising: Denoising = Denoising()
@@ -157,30 +180,68 @@ BUDGETS = {
 }
 
 
-def load_budget(name: str, overrides: Iterable[str] = ()) -> Budget:
-    """Return a budget with `key=value` settings applied.
+FIXED = ("name",)
+"""What no setting changes."""
 
-    Values are read as JSON where they are JSON (`steps=[5,10]`), else as text; a comma-separated
-    list stands for a tuple.
+
+def read_settings(path: Path) -> FileSettings:
+    """Return the settings of a TOML file, for `load_budget`; tables stand for dotted names.
+
+        scale = 0.5
+        [train]
+        updates = 200
+
+    Raises:
+        BenchError: If it cannot be read, is no TOML, or names something that is no setting.
+    """
+    return read_file(path, _settable())
+
+
+def _settable() -> dict[str, Any]:
+    return BUDGETS["paper"].model_dump(exclude=set(FIXED))
+
+
+def load_budget(
+    name: str, overrides: Iterable[str] = (), *, file_values: FileSettings | None = None
+) -> Budget:
+    """Return a budget with the settings of a file and, over them, `key=value` settings applied.
+
+    A comma-separated list, in brackets or not (`steps=[5,10]`), stands for several values.
 
     Raises:
         BenchError: If the budget, a key or a value is not known or not allowed.
     """
     if name not in BUDGETS:
-        raise unknown("budget", name, list(BUDGETS))
+        raise unknown("budget", printable(name, 100), list(BUDGETS))
     values: dict[str, Any] = BUDGETS[name].model_dump()
+    origin: dict[str, str] = {}
+    if file_values is not None:
+        for key, value in file_values.values.items():
+            _assign(values, key, value)
+            origin[key] = f"settings file {printable(file_values.path)}: "
     for text in overrides:
-        key, equals, value = text.partition("=")
+        key, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise BenchError(f"--set {text}: expected key=value, such as train.updates=200")
-        _assign(values, key.strip(), value.strip())
+            raise BenchError(
+                f"--set {printable(text, 100)}: expected key=value, such as train.updates=200"
+            )
+        _assign(values, key, _listed(values, key, value))
+        origin[key] = "--set "
     try:
         return Budget.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        given = "" if isinstance(first["input"], dict) else f"={first['input']!r}"
-        raise BenchError(f"--set {where}{given} is not allowed: {first['msg'].lower()}") from None
+        raise _not_allowed(error, origin) from None
+
+
+def _not_allowed(error: ValidationError, origin: Mapping[str, str]) -> BenchError:
+    """Return the first fault of a budget in one line that says where the setting came from."""
+    first = error.errors(include_url=False)[0]
+    parts = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    where = ".".join(parts)
+    from_group = next((o for key, o in origin.items() if key.startswith(where)), "--set ")
+    given = "" if isinstance(first["input"], dict) else f"={shown(first['input'])}"
+    words = printable(first["msg"].lower(), 200)
+    return BenchError(f"{origin.get(where, from_group)}{where}{given} is not allowed: {words}")
 
 
 def changed_settings(budget: Budget) -> list[str]:
@@ -188,26 +249,34 @@ def changed_settings(budget: Budget) -> list[str]:
 
     The data set is a choice of its own, as are schedule and sampler where they are the recipe's.
     """
-    frozen = dict(_items(BUDGETS[budget.name].model_dump(exclude={"dataset"})))
-    ours = dict(_items(budget.model_dump(exclude={"dataset"})))
+    frozen = dict(items(BUDGETS[budget.name].model_dump(exclude={"dataset"})))
+    ours = dict(items(budget.model_dump(exclude={"dataset"})))
     return [name for name, value in ours.items() if frozen[name] != value]
 
 
-def _assign(values: dict[str, Any], key: str, text: str) -> None:
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    group, last = _place(values, key)
+    group[last] = value
+
+
+def _listed(values: dict[str, Any], key: str, text: str) -> Any:
+    """Return the text of a setting; its parts where the setting takes several."""
+    group, last = _place(values, key)
+    if not isinstance(group[last], tuple | list):
+        return text
+    return [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
+
+
+def _place(values: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Return the group that holds a setting, and the setting's name in it."""
     *groups, last = key.split(".")
     group: Any = values
     for name in groups:
         group = group.get(name) if isinstance(group, dict) else None
-    if not isinstance(group, dict) or last not in group or isinstance(group[last], dict):
-        raise unknown("setting", key, sorted(dict(_items(values))))
-    old = group[last]
-    parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
-    group[last] = parts if isinstance(old, tuple | list) else text
+    if not isinstance(group, dict) or isinstance(group.get(last, {}), dict) or key in FIXED:
+        raise _unknown(key)
+    return group, last
 
 
-def _items(values: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _items(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _unknown(key: str) -> BenchError:
+    return unknown("setting", printable(key, 100), names(_settable()))

@@ -73,5 +73,12 @@ class Context(Protocol):
         """Tell how far the cell is."""
         ...
 
+    def pause_wanted(self) -> bool:
+        """Return whether the run is being stopped: save what is done and raise `Paused`.
+
+        A task that cannot go on later ignores it and finishes.
+        """
+        ...
+
 
 Task = Callable[[Cell, Context], Outcome]

@@ -28,3 +28,10 @@ class Skip(Exception):
 
 class Invalid(Exception):
     """Raised inside a cell whose result breaks a rule (a NaN, say); becomes an `invalid` row."""
+
+
+class Paused(BaseException):
+    """Raised inside a cell that was asked to stop, once its work so far is safe in `partial`.
+
+    Not an Exception, so that a plug-in's `except Exception` cannot swallow it.
+    """

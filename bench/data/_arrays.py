@@ -4,9 +4,12 @@ Resizing a data set costs seconds, so the result is kept in the cache under the 
 and mapped into memory from then on.
 """
 
+import io
+import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL
@@ -15,8 +18,11 @@ from PIL import Image
 from bench import assets, code
 from bench.api import BenchError
 from bench.canonical import digest
+from bench.inputs import open_regular, printable
 
 SPLITS = ("train", "test")
+LONGEST_HEADER = 10_000
+"""Bytes of a .npy header; those of pictures take a hundred."""
 BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -28,9 +34,14 @@ def check_split(split: str) -> None:
 
 def check_size(image_size: int) -> int:
     """Return the image size; raise a BenchError unless it is a positive integer."""
-    if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1:
+    if not is_count(image_size):
         raise BenchError(f"image_size is {image_size!r}, expected a positive whole number")
     return image_size
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value that was read from a file can be a number of images."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def resize_rule(source: int | tuple[int, int], image_size: int) -> str:
@@ -70,7 +81,8 @@ def filled(count: int, image_size: int, images: Iterable[Any]) -> np.ndarray:
 def cached(manifest: Mapping[str, Any], split: str, make: Callable[[], np.ndarray]) -> np.ndarray:
     """Return `make()`, kept in the cache under the manifest; read-only and memory-mapped.
 
-    A kept array of another shape than the manifest's counts (cut short, say) is made again.
+    A kept array of another shape than the manifest's counts (cut short, say) is made again; so is
+    one that is not plain bytes in C order, or a link.
     """
     check_split(split)
     made_by = code.digest(make.__module__)
@@ -78,7 +90,7 @@ def cached(manifest: Mapping[str, Any], split: str, make: Callable[[], np.ndarra
     path = assets.cache_dir() / "arrays" / f"{key}-{split}.npy"
     size = manifest["image_size"]
     shape = (manifest["counts"][split], manifest["channels"], size, size)
-    kept = _read(path, shape)
+    kept = _kept(path, shape)
     if kept is not None:
         return kept
     made = make()
@@ -95,12 +107,54 @@ def cached(manifest: Mapping[str, Any], split: str, make: Callable[[], np.ndarra
     return made
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
-        kept = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        kept = read_array(path, follow=False)
+    except (OSError, ValueError):
         return None
-    return kept if kept.shape == shape and kept.dtype == np.uint8 else None
+    return kept if kept.shape == shape else None
+
+
+def read_array(path: Path, *, follow: bool = True) -> np.ndarray:
+    """Return the uint8 array of a .npy file, read-only and memory-mapped.
+
+    Raises:
+        OSError: If it cannot be read or is no regular file.
+        ValueError: If it is no .npy, or holds anything but plain bytes in C order, all of them.
+    """
+    with open_regular(path, follow=follow) as file:
+        shape = read_header(file)
+        start, length = file.tell(), math.prod(shape)
+        size = os.fstat(file.fileno()).st_size
+        if size != start + length:
+            raise ValueError(f"it has {size} bytes, its header promises {start + length}")
+        if length == 0:
+            return np.empty(shape, np.uint8)
+        return np.memmap(file, np.uint8, "r", start, shape)
+
+
+def read_header(file: BinaryIO) -> tuple[int, ...]:
+    """Return the shape that the header of a .npy file of uint8 in C order promises; reads no data.
+
+    Raises:
+        ValueError: If it is no such header.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        width, read = {
+            (1, 0): (2, np.lib.format.read_array_header_1_0),
+            (2, 0): (4, np.lib.format.read_array_header_2_0),
+        }[version]
+        length = file.read(width)  # numpy would set aside whatever this says
+        text = file.read(min(int.from_bytes(length, "little"), LONGEST_HEADER))
+        shape, fortran, kind = read(io.BytesIO(length + text))
+    except Exception as error:  # numpy parses it as Python text: anything can come out
+        raise ValueError(f"no .npy header: {printable(error, 100)}") from None
+    if kind != np.uint8 or any(side < 0 for side in shape):
+        raise ValueError(f"it holds {kind} {shape}, expected uint8")
+    if fortran and len(shape) > 1:
+        raise ValueError("it is in Fortran order, expected C order")
+    return shape
 
 
 def held_out(count: int, fraction: float) -> tuple[int, int]:

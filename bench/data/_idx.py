@@ -15,6 +15,7 @@ import numpy as np
 from bench import assets
 from bench.api import BenchError
 from bench.data._arrays import cached, check_size, check_split, resize_rule, resized
+from bench.inputs import open_regular, printable
 
 MAGIC = 0x00000803
 """Unsigned bytes (08) in three dimensions (03)."""
@@ -28,30 +29,31 @@ def read_images(path: Path, count: int, side: int = SIDE) -> np.ndarray:
     Raises:
         BenchError: If the file is damaged, or its header or length is not that of these images.
     """
-    length = HEADER + count * side * side
+    where = printable(path)
+    expected = (MAGIC, count, side, side)
+    length = count * side * side
     try:
-        with gzip.open(path) as file:
+        with open_regular(path) as packed, gzip.GzipFile(fileobj=packed) as file:
+            header = struct.unpack(">4I", file.read(HEADER).ljust(HEADER, b"\0"))
+            if header != expected:
+                raise BenchError(
+                    f"{where} has the idx header {header}, expected {expected} (magic, images, "
+                    "rows, columns); it is another file: get it again"
+                )
             data = file.read(length + 1)  # one more than expected tells a file that is too long
             if len(data) <= length:
                 file.read(1)  # reaches the end, where gzip compares its checksum
     except (OSError, EOFError, zlib.error) as error:
         raise BenchError(
-            f"{path} cannot be unpacked ({error}); it is damaged: get it again"
+            f"{where} cannot be unpacked ({printable(error)}); it is damaged: get it again"
         ) from error
-    header = struct.unpack(">4I", data[:HEADER].ljust(HEADER, b"\0"))
-    expected = (MAGIC, count, side, side)
-    if header != expected:
-        raise BenchError(
-            f"{path} has the idx header {header}, expected {expected} (magic, images, rows, "
-            "columns); it is another file: get it again"
-        )
     if len(data) != length:
-        size = "longer" if len(data) > length else f"{len(data)} bytes"
+        size = "longer" if len(data) > length else f"{HEADER + len(data)} bytes"
         raise BenchError(
-            f"{path} unpacks to {size}, expected exactly {length} bytes; "
+            f"{where} unpacks to {size}, expected exactly {HEADER + length} bytes; "
             "it is damaged: get it again"
         )
-    return np.frombuffer(data, np.uint8, offset=HEADER).reshape(count, side, side)
+    return np.frombuffer(data, np.uint8).reshape(count, side, side)
 
 
 class IdxImages:

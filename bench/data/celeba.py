@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench import assets
 from bench.api import BenchError, Kind, Missing, register
-from bench.data import _files
+from bench.data import _files, _pictures
 from bench.data._arrays import (
     BILINEAR,
     cached,
@@ -21,6 +21,7 @@ from bench.data._arrays import (
     held_out,
     resize_rule,
 )
+from bench.inputs import printable
 
 FOLDER = "celeba"
 INSIDE = "img_align_celeba"
@@ -75,7 +76,7 @@ class Celeba:
 
         def make() -> np.ndarray:
             names = self._split()[split]
-            faces = (self._cut(face) for face in _files.pictures(self._source, names))
+            faces = (self._cut(face) for face in _pictures.pictures(self._source, names))
             return filled(len(names), self.image_size, faces)
 
         return cached(self.manifest(), split, make)
@@ -88,12 +89,12 @@ class Celeba:
     def _manifest(self) -> Mapping[str, Any]:
         names = self._source.names
         first, last = _number(names[0]), _number(names[-1])
-        surveyed = _files.survey(self._source)
+        surveyed = _pictures.survey(self._source)
         if len(surveyed.sizes) != 1:
             raise BenchError(
-                f"celeba: the pictures in {self._place} have several sizes "
-                f"({', '.join(surveyed.sizes)}); expected the aligned ones, all 178x218 or all "
-                "reduced alike"
+                f"celeba: the pictures in {printable(self._place)} have several sizes "
+                f"({printable(', '.join(surveyed.sizes))}); expected the aligned ones, "
+                "all 178x218 or all reduced alike"
             )
         size = surveyed.dimensions[0]
         rule = resize_rule(size, self.image_size)
@@ -119,8 +120,10 @@ class Celeba:
             return folder
         archives = sorted(folder.glob("*.zip"))
         if len(archives) > 1:
-            names = ", ".join(path.name for path in archives)
-            raise BenchError(f"celeba: {folder} holds several archives ({names}); expected one")
+            names = printable(", ".join(path.name for path in archives))
+            raise BenchError(
+                f"celeba: {printable(folder)} holds several archives ({names}); expected one"
+            )
         return archives[0] if archives else folder
 
     @functools.cached_property
@@ -128,7 +131,9 @@ class Celeba:
         kind = _files.Archive if self._place.is_file() else _files.Folder
         source = kind(self._place)
         if not source.names:
-            raise BenchError(f"celeba: {self._place} holds no pictures; expected 000001.jpg, ...")
+            raise BenchError(
+                f"celeba: {printable(self._place)} holds no pictures; expected 000001.jpg, ..."
+            )
         for name in source.names:
             _number(name)
         return source
@@ -152,7 +157,9 @@ class Celeba:
 
 def _number(name: str) -> int:
     """Return the number of a picture: 17 for "000017.jpg"."""
-    found = re.fullmatch(r"(\d{6})\.jpg", Path(name).name)
+    found = re.fullmatch(r"(\d{6})\.jpg", Path(name).name, re.ASCII)
     if found is None:
-        raise BenchError(f"celeba: {name} is no aligned face; expected names such as 000001.jpg")
+        raise BenchError(
+            f"celeba: {printable(name)} is no aligned face; expected names such as 000001.jpg"
+        )
     return int(found[1])

@@ -1,7 +1,7 @@
 """CIFAR-10 from its binary version; the Python version is a set of pickles, which can run code."""
 
+import gzip
 import tarfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from bench import assets
 from bench.api import BenchError, Kind, register
 from bench.data._arrays import cached, check_size, check_split, resize_rule, resized
+from bench.inputs import open_regular, printable, read_whole, unreadable
 
 ARCHIVE = "cifar10/cifar-10-binary.tar.gz"
 FOLDER = "cifar10/cifar-10-batches-bin"
@@ -20,6 +21,8 @@ CLASSES = 10
 RECORD = 1 + 3 * SIDE * SIDE
 """One label, then the red, green and blue planes."""
 PER_FILE = 10_000
+LARGEST = 256 * 2**20
+"""More than the whole archive unpacks to (184 MB)."""
 FILES = {
     "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
     "test": ("test_batch.bin",),
@@ -43,27 +46,59 @@ def decode(data: bytes, where: str) -> np.ndarray:
     return records[:, 1:].reshape(PER_FILE, 3, SIDE, SIDE)
 
 
+def _read_batch(path: Path) -> np.ndarray:
+    try:
+        return decode(read_whole(path, PER_FILE * RECORD), printable(path))
+    except OSError as error:
+        raise unreadable(path, error, f"{PER_FILE * RECORD} bytes") from error
+
+
+class _Capped:
+    """What an archive unpacks to, up to a limit: neither memory nor time is without one."""
+
+    def __init__(self, file: gzip.GzipFile):
+        self._file = file
+        self._left = LARGEST
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise BenchError(
+                f"the archive of CIFAR-10 unpacks to more than {LARGEST} bytes; it is another "
+                "file: get it again"
+            )
+        return data
+
+
 def read_archive(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     """Return the images of some batches of the .tar.gz, without unpacking it to disk.
 
     Raises:
         BenchError: If the archive is damaged or a batch is missing.
     """
-    found = {}
+    found: dict[str, bytes] = {}
+    shown = printable(path)
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if member.isfile() and name in names:
+        with open_regular(path) as packed, gzip.GzipFile(fileobj=packed) as plain:
+            with tarfile.open(fileobj=_Capped(plain), mode="r|") as archive:
+                for member in archive:
+                    name = Path(member.name).name
+                    if name not in names or not member.isreg() or member.issparse():
+                        continue  # a link or a device of that name is not the batch
+                    if name in found:
+                        raise BenchError(f"{shown} holds {name} twice; get it again")
                     found[name] = archive.extractfile(member).read(PER_FILE * RECORD + 1)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except BenchError:
+        raise
+    except Exception as error:  # crafted headers: anything can come out
         raise BenchError(
-            f"{path} cannot be unpacked ({error}); it is damaged: get it again"
+            f"{shown} cannot be unpacked ({printable(error)}); it is damaged: get it again"
         ) from error
     for name in names:
         if name not in found:
-            raise BenchError(f"{path} holds no {name}; expected the binary version of CIFAR-10")
-    return [decode(found[name], f"{path}:{name}") for name in names]
+            raise BenchError(f"{shown} holds no {name}; expected the binary version of CIFAR-10")
+    return [decode(found[name], f"{shown}:{name}") for name in names]
 
 
 @register(
@@ -91,7 +126,7 @@ class Cifar10:
             if source.is_file():
                 batches = read_archive(source, FILES[split])
             else:
-                batches = [decode((source / n).read_bytes(), str(source / n)) for n in FILES[split]]
+                batches = [_read_batch(source / name) for name in FILES[split]]
             images = np.concatenate(batches)
             if self.image_size == SIDE:
                 return images
@@ -123,7 +158,7 @@ class Cifar10:
         pickles = assets.find(*PICKLES)
         if pickles is not None:
             raise BenchError(
-                f"{pickles} holds Python pickles, which can run code and are not read; expected "
-                "the binary version: run `python -m bench fetch cifar10`"
+                f"{printable(pickles)} holds Python pickles, which can run code and are not read; "
+                "expected the binary version: run `python -m bench fetch cifar10`"
             )
         raise assets.missing("cifar10", ARCHIVE, FOLDER)

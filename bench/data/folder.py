@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from bench import assets
 from bench.api import BenchError, Kind, Missing, register
-from bench.data import _files
+from bench.data import _files, _pictures
 from bench.data._arrays import cached, check_size, check_split, filled, held_out
+from bench.inputs import printable, unreadable
 
 TEST_FRACTION = 0.1
 
@@ -31,10 +33,7 @@ class PictureFolder:
     def __init__(self, path: str | Path, image_size: int = 64):
         self.name = f"folder:{path}"
         self.image_size = check_size(image_size)
-        root = Path(path).expanduser()
-        if not root.is_dir():
-            raise Missing(f"there is no folder {root}; expected one that holds pictures")
-        self._source = _files.Folder(root)
+        self._source = _files.Folder(_folder(path))
 
     def images(self, split: str) -> np.ndarray:
         """Return uint8 [N,3,H,W]."""
@@ -57,6 +56,20 @@ class PictureFolder:
         return {"name": "folder", **folder_manifest(self._source, self.image_size, TEST_FRACTION)}
 
 
+def _folder(path: str | Path) -> Path:
+    shown = printable(path)
+    if not str(path).isprintable():
+        raise BenchError(f"the folder {shown} has a name that cannot be printed; rename it")
+    root = assets.home_expanded(path)
+    try:
+        there = root.is_dir()
+    except OSError as error:
+        raise unreadable(root, error, "a folder of pictures") from error
+    if not there:
+        raise Missing(f"there is no folder {shown}; expected one that holds pictures")
+    return root
+
+
 def folder_manifest(
     source: _files.Folder, image_size: int, test_fraction: float
 ) -> Mapping[str, Any]:
@@ -67,11 +80,11 @@ def folder_manifest(
     """
     if not source.names:
         raise BenchError(
-            f"the folder {source.root} holds no pictures; expected files that end in "
+            f"the folder {printable(source.root)} holds no pictures; expected files that end in "
             f"{', '.join(_files.SUFFIXES)}"
         )
     train, test = held_out(len(source.names), test_fraction)
-    surveyed = _files.survey(source)
+    surveyed = _pictures.survey(source)
     return {
         "channels": 3,
         "image_size": image_size,
@@ -85,7 +98,6 @@ def folder_manifest(
 
 def square_pictures(source: _files.Folder, names: tuple[str, ...], image_size: int) -> np.ndarray:
     """Return those pictures as uint8 [N,3,S,S]."""
-    squares = (
-        _files.centre_square(picture, image_size) for picture in _files.pictures(source, names)
-    )
+    found = _pictures.pictures(source, names)
+    squares = (_pictures.centre_square(picture, image_size) for picture in found)
     return filled(len(names), image_size, squares)

@@ -10,8 +10,17 @@ import numpy as np
 from bench import assets
 from bench.api import BenchError, Kind, register
 from bench.data import _files
-from bench.data._arrays import cached, check_size, check_split, held_out, resize_rule, resized
+from bench.data._arrays import (
+    cached,
+    check_size,
+    check_split,
+    held_out,
+    read_array,
+    resize_rule,
+    resized,
+)
 from bench.data.folder import folder_manifest, square_pictures
+from bench.inputs import printable, unreadable
 
 FOLDER = "lsun-church"
 TEST_FRACTION = 0.05
@@ -23,18 +32,19 @@ def read_npy(path: Path) -> np.ndarray:
     Raises:
         BenchError: If it holds anything else.
     """
+    where = printable(path)
     try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BenchError(f"{path} cannot be read ({error}); expected a .npy of images") from error
+        images = read_array(path)
+    except OSError as error:
+        raise unreadable(path, error, "a .npy of images") from error
+    except ValueError as error:
+        raise BenchError(f"{where} cannot be read ({error}); expected a .npy of images") from error
     if images.ndim == 4 and images.shape[1] == 3 and images.shape[3] != 3:
         images = images.transpose(0, 2, 3, 1)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise BenchError(
-            f"{path} holds {images.dtype} {images.shape}, expected uint8 [N,H,W,3] or [N,3,H,W]"
-        )
-    if images.shape[1] != images.shape[2]:
-        raise BenchError(f"{path} holds images of {images.shape[1:3]}, expected square ones")
+    if images.ndim != 4 or images.shape[3] != 3:
+        raise BenchError(f"{where} holds {images.shape}, expected uint8 [N,H,W,3] or [N,3,H,W]")
+    if images.shape[1] != images.shape[2] or images.size == 0:
+        raise BenchError(f"{where} holds images of {images.shape[1:3]}, expected square ones")
     return images
 
 
@@ -91,8 +101,10 @@ class LsunChurch:
     def _array(self) -> Path | None:
         arrays = sorted(self._folder.glob("*.npy"))
         if len(arrays) > 1:
-            names = ", ".join(path.name for path in arrays)
-            raise BenchError(f"{self._folder} holds several arrays ({names}); expected one")
+            names = printable(", ".join(path.name for path in arrays))
+            raise BenchError(
+                f"{printable(self._folder)} holds several arrays ({names}); expected one"
+            )
         return arrays[0] if arrays else None
 
     def _make(self, split: str) -> np.ndarray:
