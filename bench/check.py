@@ -1,9 +1,20 @@
 """Is a run whole and valid, and how do two runs differ?"""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import importlib.metadata
+import importlib.util
+import math
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from bench.runs import Run
+from bench import canonical, code, merkle
+from bench.api import BenchError
+from bench.inputs import escaped
+from bench.metrics.latency import NOISY
+from bench.record import basis_fault
+from bench.runs import MISSING, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,45 +27,210 @@ MEASURES = [
     "parameters", "gmacs_authors", "gmacs_fvcore", "gmacs_torch", "nfe", "checkpoint_mib",
     "latency_s", "loss_last", "frechet", "kid", "psnr", "ssim", "lpips", "best_value", "best_calls",
 ]  # fmt: skip
+FEWEST_SAMPLES = 10
+"""Below it, quartiles rest on too few calls to tell a quiet machine from a busy one."""
+ROUNDING = 1e-6
+CANARY = "canary"
+
+_is_module = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
 
 
 def faults(run: Run) -> list[str]:
-    """Return why a run is not valid; empty where it is.
+    """Return why a run is not valid, one line each; empty where it is.
 
-    A run is valid if every cell of its manifest has a whole record and whole files, none failed,
-    and no timing was noisy.
+    A run is valid if every cell of its manifest has a whole record, the very one that the run
+    ended with, and whole files; if none failed; if timings are of its machine, of enough samples,
+    quiet, and what their samples say; and if its canaries passed.
     """
-    return [*_records(run), *_files(run), *_timings(run)]
+    if not run.records:
+        return ["the run has no cells"]
+    rules = (_records, _manifest, _bases, _files, _timings, _canaries)
+    return [fault for rule in rules for fault in rule(run)]
+
+
+def notes(run: Run) -> list[str]:
+    """Return what a reader should know of a run though it is no fault, one line each."""
+    return [*_uncommitted(run), *_other_code(run), *_skipped(run)]
 
 
 def _records(run: Run) -> Iterator[str]:
-    if not run.records:
-        yield "the run has no cells"
     for record in run.records:
         if record["status"] not in ("ok", "skipped"):
             yield f"'{record['label']}' is {record['status']}: {record['reason']}"
 
 
-def _files(run: Run) -> Iterator[str]:
+def _manifest(run: Run) -> Iterator[str]:
+    """Are these the records that the run ended with? A lost record is a fault of its own."""
+    if any(record["status"] == MISSING for record in run.records):
+        return
+    sums = {record["key"]: record["checksum"] for record in run.records}
+    known = run.manifest.get("merkle_root")
+    earlier = run.manifest.get("records")  # what earlier versions wrote instead
+    if known is None and earlier is None:
+        yield "the run does not say which records it ended with; run the command again"
+    if known not in (None, merkle.root(sums)) or earlier not in (None, canonical.digest(sums)):
+        yield (
+            "a record was replaced since the run was written: the records do not have the hash "
+            "that run.json gives; run the command again"
+        )
+    counts = dict(Counter(record["status"] for record in run.records))
+    if run.manifest.get("counts", counts) != counts:
+        yield f"run.json counts {_told(run.manifest['counts'])}, its records are {_told(counts)}"
+
+
+def _bases(run: Run) -> Iterator[str]:
+    keys = {record["key"] for record in run.records}
     for record in run.records:
-        if run.manifest.get("reference"):
-            continue  # a published run keeps its records without samples and weights
+        contradiction = basis_fault(record)
+        if contradiction:
+            yield f"'{record['label']}': {contradiction}"
+        strange = [used for used in record["uses"] if used not in keys]
+        if strange:
+            yield f"'{record['label']}' uses {strange[0][:12]}, which is no cell of this run"
+
+
+def _files(run: Run) -> Iterator[str]:
+    if run.manifest.get("reference"):
+        return  # a published run keeps its records without samples and weights
+    for record in run.records:
         for name in record["files"]:
             try:
                 run.store.file(record["key"], name)
-            except Exception as fault:
+            except BenchError as fault:
                 yield f"'{record['label']}': {fault}"
 
 
 def _timings(run: Run) -> Iterator[str]:
+    machine = run.manifest.get("machine")
     for record in run.records:
+        if record["timing"] and machine is not None:
+            if machine != record["made"].get("machine"):
+                yield f"'{record['label']}': timed on another machine than the run's"
         for row in record["rows"]:
-            if row.get("noisy"):
+            fault = _timing_fault(row)
+            if fault:
+                about = escaped(str(row.get("backbone", "the row"))[:40])
+                yield f"'{record['label']}': the timing of {about} {fault}"
+
+
+def _timing_fault(row: Mapping[str, Any]) -> str:
+    """Return what is wrong with a row's timing, where it has one."""
+    samples = row.get("samples_s")
+    if samples is None:
+        return "is noisy" if row.get("noisy") else ""
+    if not _are_durations(samples):
+        return "holds samples that are no durations; expected seconds above 0"
+    if len(samples) < FEWEST_SAMPLES:
+        return (
+            f"has {len(samples)} samples, expected {FEWEST_SAMPLES} or more; "
+            "run with --set timing.repeats=30"
+        )
+    quartiles = statistics.quantiles(samples, n=4, method="inclusive")
+    names = ("latency_q1_s", "latency_s", "latency_q3_s")
+    for name, ours in zip(names, quartiles, strict=True):
+        if not _agree(row.get(name, ours), ours):
+            return f"has a {name} that its samples do not give ({ours:.6g})"
+    q1, median, q3 = quartiles
+    if row.get("noisy") or q3 - q1 > NOISY * median * (1 + ROUNDING):
+        return (
+            f"is noisy (quartiles {q1:.4g} to {q3:.4g} s); measure again on an idle machine "
+            "with --fresh"
+        )
+    return ""
+
+
+def _are_durations(samples: object) -> bool:
+    return isinstance(samples, list) and all(
+        type(sample) in (int, float) and 0 < sample < math.inf for sample in samples
+    )
+
+
+def _agree(claimed: Any, ours: float) -> bool:
+    return type(claimed) in (int, float) and math.isclose(claimed, ours, rel_tol=ROUNDING)
+
+
+def _canaries(run: Run) -> Iterator[str]:
+    """Did the measurements that have a known answer give it?"""
+    for record in run.records:
+        if record["task"] != CANARY or record["status"] != "ok":
+            continue
+        if not record["rows"]:
+            yield f"'{record['label']}' is a canary without rows"
+        for row in record["rows"]:
+            if row.get("passed") is not True:
+                found = {name: row.get(name) for name in ("measured", "expected", "tolerance")}
                 yield (
-                    f"'{record['label']}': the timing of {row.get('backbone')} is noisy (quartiles "
-                    f"{row['latency_q1_s']:.4g} to {row['latency_q3_s']:.4g} s); measure again "
-                    "on an idle machine with --fresh"
+                    f"the canary {escaped(str(row.get('canary'))[:80])} did not pass: "
+                    f"{escaped(_told(found))[:200]}"
                 )
+
+
+def _uncommitted(run: Run) -> Iterator[str]:
+    changed = sum(bool(_git(record["made"]).get("changed")) for record in run.records)
+    if changed:
+        yield f"{_were(changed, 'record')} measured with changes that were not committed"
+    if _git(run.manifest).get("changed"):
+        yield "run.json was written with changes that were not committed"
+
+
+def _git(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = about.get("git")
+    return found if isinstance(found, dict) else {}
+
+
+def _other_code(run: Run) -> Iterator[str]:
+    """Compare the code that decided the records with this checkout's; imports no plug-in."""
+    groups: Counter[tuple[tuple[str, ...], str]] = Counter()
+    for record in run.records:
+        basis = record.get("basis", {})
+        if isinstance(basis.get("modules"), list):
+            groups[tuple(map(str, basis["modules"])), str(basis.get("code"))] += 1
+    known = _projects()
+    other = 0
+    lost: Counter[str] = Counter()
+    for (modules, decided), count in groups.items():
+        absent = [name for name in modules if not _is_here(name, known)]
+        if absent:
+            lost[escaped(absent[0][:80])] += count
+        elif code.digest(*modules) != decided:
+            other += count
+    if other:
+        yield (
+            f"{_were(other, 'record')} measured by other code than this checkout's; "
+            "a run of the same command would measure again"
+        )
+    for name, count in sorted(lost.items()):
+        records = "1 record comes" if count == 1 else f"{count} records come"
+        yield f"{records} from the plug-in {name}, which is not installed here"
+
+
+def _projects() -> set[str]:
+    """Return the packages in which plug-ins may lie; nothing else is ever looked for."""
+    points = importlib.metadata.entry_points(group="bench.plugins")
+    return {*code.OURS, *(point.value.partition(":")[0].partition(".")[0] for point in points)}
+
+
+def _is_here(module: str, known: set[str]) -> bool:
+    if not _is_module(module):
+        return False
+    try:
+        return module.partition(".")[0] in known and importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _skipped(run: Run) -> Iterator[str]:
+    reasons = Counter(r["reason"] for r in run.records if r["status"] == "skipped")
+    for reason, count in sorted(reasons.items()):
+        yield f"{_were(count, 'cell')} skipped: {reason}"
+
+
+def _were(count: int, what: str) -> str:
+    return f"1 {what} was" if count == 1 else f"{count} {what}s were"
+
+
+def _told(counts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(counts.items()))
 
 
 def side_by_side(first: Run, second: Run) -> "pd.DataFrame":

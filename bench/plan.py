@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench import canonical, code, provenance
@@ -10,6 +10,7 @@ from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
 from bench.registry import DIFFUSION, build, entries, find
 
+KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
 """What `run all` stands for."""
 
@@ -97,6 +98,8 @@ class Planned:
     experiments: frozenset[str]
     unavailable: str = ""
     """Why it cannot be measured here, where that is known beforehand (missing data)."""
+    basis: Mapping[str, Any] = field(default_factory=dict)
+    """Everything that the key was made of: its canonical digest is the key."""
 
 
 @dataclass
@@ -136,8 +139,9 @@ def make_plan(
     if only is not None and not wanted:
         raise BenchError(f"--only '{only}' matches no cell; see the labels with --dry-run")
     plan = Plan()
+    adder = _Adder(plan, keys)
     for experiment, cell in wanted:
-        _add(plan, keys, cell, experiment)
+        adder.add(experiment, cell)
     return plan
 
 
@@ -145,13 +149,49 @@ def _matches(cell: Cell, only: str | None) -> bool:
     return only is None or fnmatch.fnmatch(cell.label, only)
 
 
-def _add(plan: Plan, keys: "_Keys", cell: Cell, experiment: str) -> str:
-    uses = tuple(_add(plan, keys, used, experiment) for used in cell.uses)
-    key, unavailable = keys.of(cell, uses)
-    known = plan.cells.get(key)
-    needed_by = frozenset({experiment}) | (known.experiments if known else frozenset())
-    plan.cells[key] = Planned(key, cell, uses, needed_by, unavailable)
-    return key
+@dataclass
+class _Adder:
+    """Adds cells to a plan, each after those that it uses.
+
+    A cell object is looked at once per experiment however many cells use it, and a long chain of
+    cells costs no stack.
+    """
+
+    plan: Plan
+    keys: "_Keys"
+    _key_of: dict[int, str] = field(default_factory=dict)
+    """id of a cell that is held by the experiment's cells -> its key."""
+    _seen: set[tuple[str, int]] = field(default_factory=set)
+    _held: list[Cell] = field(default_factory=list)
+    """Keeps the ids valid."""
+
+    def add(self, experiment: str, cell: Cell) -> None:
+        """Add a cell of an experiment, and what it uses."""
+        self._held.append(cell)
+        todo = [(cell, False)]
+        while todo:
+            cell, used_are_in = todo.pop()
+            if used_are_in:
+                self._enter(experiment, cell)
+            elif (experiment, id(cell)) not in self._seen:
+                self._seen.add((experiment, id(cell)))
+                todo.append((cell, True))
+                todo.extend((used, False) for used in reversed(cell.uses))
+
+    def _enter(self, experiment: str, cell: Cell) -> None:
+        key = self._key_of.get(id(cell))
+        if key is None:
+            uses = tuple(self._key_of[id(used)] for used in cell.uses)
+            key, basis, unavailable = self.keys.of(cell, uses)
+            self._key_of[id(cell)] = key
+            if key not in self.plan.cells:
+                needed_by = frozenset({experiment})
+                self.plan.cells[key] = Planned(key, cell, uses, needed_by, unavailable, basis)
+                return
+        known = self.plan.cells[key]
+        if experiment not in known.experiments:
+            needed_by = known.experiments | {experiment}
+            self.plan.cells[key] = replace(known, experiments=needed_by)
 
 
 class _Keys:
@@ -160,28 +200,31 @@ class _Keys:
     def __init__(self, device: str):
         self._device = device
         self._manifests: dict[str, tuple[Any, str]] = {}
+        self._versions = provenance.deciding_versions()
 
-    def of(self, cell: Cell, uses: tuple[str, ...]) -> tuple[str, str]:
-        """Return the key of a cell and why it is unavailable (or an empty text)."""
-        modules = [find(Kind.TASK, cell.task).build.__module__]
+    def of(self, cell: Cell, uses: tuple[str, ...]) -> tuple[str, dict[str, Any], str]:
+        """Return a cell's key, what it was made of, and why it is unavailable (or nothing)."""
+        modules = {find(Kind.TASK, cell.task).build.__module__}
         unavailable = ""
         data = None
         for kind, spec in plugins(cell.spec):
-            modules += plugin_modules(kind, spec["name"])
+            modules.update(plugin_modules(kind, spec["name"]))
             if kind is Kind.DATASET:
                 data, unavailable = self._manifest(spec)
-        payload: dict[str, Any] = {
+        deciding = sorted(modules)
+        basis: dict[str, Any] = {
             "task": cell.task,
             "spec": cell.spec,
             "uses": uses,
             "device": self._device,
-            "code": code.digest(*sorted(set(modules))),
+            "modules": deciding,
+            "code": code.digest(*deciding),
             "data": data,
-            "versions": provenance.deciding_versions(),
+            "versions": self._versions,
         }
         if cell.timing:
-            payload["machine"] = provenance.machine()
-        return canonical.digest(payload), unavailable
+            basis["machine"] = provenance.machine()
+        return canonical.digest(basis), basis, unavailable
 
     def _manifest(self, spec: Mapping[str, Any]) -> tuple[Any, str]:
         name = canonical.dumps(spec)
@@ -198,9 +241,9 @@ class _Keys:
 def plugins(spec: Mapping[str, Any]) -> Iterable[tuple[Kind, Mapping[str, Any]]]:
     """Yield the plug-ins of a specification; a kind may hold one or a list of them."""
     for word, value in spec.items():
-        if word in tuple(Kind):
+        if word in KINDS:
             for item in value if isinstance(value, list | tuple) else [value]:
-                yield Kind(word), item
+                yield KINDS[word], item
 
 
 def plugin_modules(kind: Kind, name: str) -> list[str]:

@@ -7,7 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from bench.api import BenchError
+from bench.api import BenchError, StorageError
+from bench.record import is_plain_name
 from bench.runs import MISSING, Run, write_manifest
 
 FIGURES = ("*.png", "*.svg")
@@ -18,16 +19,37 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
 
     Raises:
         BenchError: If the name is no plain name, or records are missing.
+        StorageError: If it cannot be copied; what was published before stays.
     """
-    if Path(name).name != name or name.startswith("."):
+    if not is_plain_name(name):
         raise BenchError(f"'{name}' cannot name a folder; use a plain name such as mnist-smoke")
-    lost = [record["label"] for record in run.records if record["status"] == MISSING]
+    lost = [record for record in run.records if record["status"] == MISSING]
     if lost:
-        raise BenchError(f"{len(lost)} records are missing ({lost[0]}); run the command again")
+        raise BenchError(
+            f"{len(lost)} records are missing: {lost[0]['label']}: {lost[0]['reason']}"
+        )
     results, reports = (root / part / "reference" / name for part in ("results", "reports"))
-    report = (run.folder / run.manifest.get("report", ".")).resolve()
-    for folder in (results, reports):
-        shutil.rmtree(folder, ignore_errors=True)
+    back = os.path.relpath(reports, results)
+    made = [folder.with_name(f".{name}.new") for folder in (results, reports)]
+    try:
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        _copy(run, *made)
+        manifest = {**run.manifest, "store": ".", "report": back, "reference": True}
+        write_manifest(made[0], manifest)
+        for new, folder in zip(made, (results, reports), strict=True):
+            shutil.rmtree(folder, ignore_errors=True)
+            new.replace(folder)
+    except OSError as error:
+        raise StorageError(f"cannot publish {run.folder}: {error}") from error
+    finally:
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+    return [results, reports]
+
+
+def _copy(run: Run, results: Path, reports: Path) -> None:
+    report = run.report
     (results / "cells").mkdir(parents=True)
     for record in run.records:
         path = run.store.path(record["key"])
@@ -39,6 +61,3 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
     for pattern in FIGURES:
         for figure in sorted((report / "figures").glob(pattern)):
             shutil.copyfile(figure, reports / "figures" / figure.name)
-    back = os.path.relpath(reports, results)
-    write_manifest(results, {**run.manifest, "store": ".", "report": back, "reference": True})
-    return [results, reports]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import canonical
-from bench.api import BenchError
+from bench.api import BenchError, StorageError
+from bench.inputs import escaped
+from bench.record import is_key
 from bench.store import Record, Store, write_atomically
 
 if TYPE_CHECKING:
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
 MANIFEST = "run.json"
 MISSING = "missing"
 DIFFUSION = "diffusion:"
+ABOUT = ("key", "task", "label", "status", "reason")
+"""Columns that every row has."""
+PARTS: dict[str, type] = {
+    "cells": list, "store": str, "report": str, "name": str, "counts": dict, "budget": dict,
+    "experiments": list, "machine": dict, "versions": dict, "git": dict, "merkle_root": str,
+    "findings": list, "changed_settings": list,
+}  # fmt: skip
+"""Types of a manifest's parts, where it has them."""
+NEEDED = ("cells", "store")
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,27 @@ class Run:
         """Every row of every record; a record without rows still has one, with its status."""
         import pandas as pd
 
-        return pd.DataFrame([row for record in self.records for row in _flat(record)])
+        rows = [row for record in self.records for row in _flat(record)]
+        return pd.DataFrame(rows, columns=None if rows else list(ABOUT))
+
+    @property
+    def report(self) -> Path:
+        """Where the page and the figures are.
+
+        Raises:
+            BenchError: If the manifest names a place that is neither in the run's folder nor, for
+                one below a folder `results`, in the folder `reports` beside that.
+        """
+        home = self.folder.resolve()
+        place = (home / str(self.manifest.get("report", "."))).resolve()
+        results = next((parent for parent in home.parents if parent.name == "results"), None)
+        beside = None if results is None else results.parent / "reports"
+        if place.is_relative_to(home) or (beside is not None and place.is_relative_to(beside)):
+            return place
+        raise BenchError(
+            f"{self.folder / MANIFEST} says that its report is at {escaped(str(place))}, which is "
+            "no place of this run; name a folder with --out"
+        )
 
     def file(self, key: str, name: str) -> Path:
         """Return a file that a cell of this run made."""
@@ -54,30 +85,57 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     path = folder / MANIFEST
-    if not path.is_file():
-        raise BenchError(
-            f"no run in {folder}: expected {MANIFEST} there; name the --out folder of a run, or a "
-            "folder below results/"
-        )
     try:
-        manifest = canonical.loads(path.read_bytes())
+        if not path.is_file():
+            raise BenchError(
+                f"no run in {folder}: expected {MANIFEST} there; name the --out folder of a run, "
+                "or a folder below results/"
+            )
+        manifest = _checked(canonical.loads(path.read_bytes()))
         store = Store((folder / manifest["store"]).resolve())
-        keys = list(manifest["cells"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{path} is not a run manifest ({error}); run the command again") from None
-    records = [store.peek(key) or _absent(key) for key in keys]
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BenchError(
+            f"{path} is not a run manifest ({escaped(str(error))[:200]}); run the command again"
+        ) from None
+    records = [_look(store, key) for key in manifest["cells"]]
     return Run(folder, manifest, tuple(records), store)
 
 
-def _absent(key: str) -> Record:
-    """Return what stands for a record that is not there or damaged: a row that says so."""
+def _checked(manifest: Any) -> dict[str, Any]:
+    """Return a manifest after checking what it is made of.
+
+    Raises:
+        ValueError: If a part is missing or of another type.
+    """
+    if type(manifest) is not dict:
+        raise ValueError("expected a mapping")
+    for name, kind in PARTS.items():
+        if type(manifest.get(name)) is not kind and (name in manifest or name in NEEDED):
+            raise ValueError(f"expected a {kind.__name__} as '{name}'")
+    keys = manifest["cells"]
+    if not all(is_key(key) for key in keys) or len(set(keys)) != len(keys):
+        raise ValueError("expected keys as 'cells', each once")
+    return manifest
+
+
+def _look(store: Store, key: str) -> Record:
+    """Return a record, or what stands for one that is not there or damaged: a row that says so."""
+    record, reason = store.look(key)
+    if record is not None:
+        return record
+    why = f" ({reason})" if reason else ""
     return {
         "key": key,
         "task": "unknown",
         "label": f"record {key[:12]}",
         "status": MISSING,
-        "reason": "the record is missing or damaged; run the command again",
+        "reason": f"the record is missing or damaged{why}; run the command again",
         "spec": {},
+        "uses": [],
+        "timing": False,
+        "made": {},
         "rows": [],
         "files": {},
     }
@@ -90,8 +148,9 @@ def load(folder: Path | str) -> "pd.DataFrame":
 
 def _flat(record: Record) -> list[dict[str, Any]]:
     """Return a record's rows with its identity and specification as columns."""
-    about = {name: record[name] for name in ("key", "task", "label", "status", "reason")}
-    return [{**about, **_columns(record["spec"]), **row} for row in record["rows"] or [{}]]
+    about = {name: record[name] for name in ABOUT}
+    columns = _columns(record["spec"])
+    return [{**about, **columns, **row, **about} for row in record["rows"] or [{}]]
 
 
 def _columns(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import canonical
@@ -15,11 +15,15 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_a_value_comes_back(value):
-    assert canonical.loads(canonical.dumps(value)) == value
+    text = canonical.dumps(value)
+    assert canonical.loads(text) == canonical.loads(text.encode()) == value
+    assert canonical.dumps(canonical.loads(text)) == text
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers()))
 def test_the_order_of_keys_does_not_matter(mapping):
     turned = dict(reversed(mapping.items()))
@@ -34,3 +38,28 @@ def test_non_finite_floats_come_back():
 def test_an_object_has_no_canonical_form():
     with pytest.raises(TypeError, match="no canonical form"):
         canonical.dumps(object())
+
+
+@pytest.mark.parametrize("value", [{"$float": "inf"}, {1: "a", "1": "b"}])
+def test_what_would_come_back_as_something_else_is_refused(value):
+    with pytest.raises(ValueError, match=r"stands for a float|written alike"):
+        canonical.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"$float":null}',
+        b'{"$float":[1]}',
+        b'{"$float":"0x1p3"}',
+        b"NaN",
+        b"[Infinity]",
+        b"\xff\xfe[\x00]\x00",
+        b'"\xed\xa0\x80"',
+        b"\xef\xbb\xbf[]",
+        b"1" * 5000,
+    ],
+)
+def test_what_is_no_canonical_json_is_a_value_error(content):
+    with pytest.raises(ValueError):
+        canonical.loads(content)

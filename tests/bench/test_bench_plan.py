@@ -1,10 +1,15 @@
+import dataclasses
+import time
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.api import BenchError, Cell
+from bench import canonical
+from bench.api import ENTRIES, BenchError, Cell, Kind
 from bench.budget import BUDGETS, load_budget
 from bench.plan import ALL, _Keys, chosen_experiments, make_plan, study_for
+from bench.record import basis_fault
 from bench.registry import build, find, names
 
 KEYS = _Keys("cpu")
@@ -64,6 +69,7 @@ def test_quality_does_not_depend_on_timing_settings():
     assert one == two
 
 
+@settings(deadline=None)
 @given(number=st.integers(0, 5), other=st.integers(0, 5))
 def test_equal_cells_have_equal_keys_and_only_they(number, other):
     cells = [Cell("ladder", {"n": n, "levels": [50]}) for n in (number, other)]
@@ -125,6 +131,69 @@ def test_unknown_experiments_kinds_and_parameters_are_named():
         build("backbone", "unet", chanels=3)
     with pytest.raises(BenchError, match="did you mean 'cunet'"):
         find("denoiser", "diffusion:cunte")
+
+
+def test_a_key_is_the_digest_of_its_basis():
+    for planned in make_plan(study_for(load_budget("smoke")), ALL):
+        about = {
+            "key": planned.key,
+            "task": planned.cell.task,
+            "spec": planned.cell.spec,
+            "uses": list(planned.uses),
+            "timing": planned.cell.timing,
+            "basis": dict(planned.basis),
+        }
+        assert basis_fault(canonical.loads(canonical.dumps(about))) == ""
+
+
+def planned_of(monkeypatch, study, cells):
+    """Plan an experiment of these cells; return its plan and the seconds that it took."""
+    entry = dataclasses.replace(find("experiment", "toys"), build=lambda study: cells)
+    monkeypatch.setitem(ENTRIES, (Kind.EXPERIMENT, "toys"), entry)
+    before = time.process_time()
+    return make_plan(study, ["toys"]), time.process_time() - before
+
+
+@pytest.fixture
+def study():
+    return study_for(load_budget("smoke"))
+
+
+def test_ten_thousand_cells_are_planned_at_once(toys, study, monkeypatch):
+    data = {"name": "digits", "image_size": 32}
+    cells = [Cell("toy", {"number": n, "dataset": data}) for n in range(10_000)]
+    plan, seconds = planned_of(monkeypatch, study, cells)
+    assert len(plan) == 10_000
+    assert seconds < 3 * 2
+
+
+def test_a_long_chain_needs_no_stack(toys, study, monkeypatch):
+    cell = toys.number(0)
+    for number in range(1, 5000):
+        cell = toys.number(number, uses=[cell])
+    plan, seconds = planned_of(monkeypatch, study, [cell])
+    assert [planned.cell.spec["number"] for planned in plan] == list(range(5000))
+    assert seconds < 3 * 2
+
+
+def test_cells_that_many_use_are_looked_at_once(toys, study, monkeypatch):
+    cell = toys.number(0)
+    for number in range(1, 300):  # 3 ** 299 ways lead to the first cell
+        cell = toys.number(number, uses=[cell, cell, cell])
+    plan, seconds = planned_of(monkeypatch, study, [cell])
+    assert len(plan) == 300
+    assert seconds < 3 * 2
+
+
+def test_equal_cells_are_one_cell_of_all_experiments_that_need_it(toys, study, monkeypatch):
+    def twin(study):
+        return [toys.number(2, uses=[toys.number(1)])]
+
+    for name in ("twin-one", "twin-two"):
+        entry = dataclasses.replace(find("experiment", "toys"), name=name, build=twin)
+        monkeypatch.setitem(ENTRIES, (Kind.EXPERIMENT, name), entry)
+    plan = make_plan(study, ["twin-one", "twin-two"])
+    assert [planned.experiments for planned in plan] == [{"twin-one", "twin-two"}] * 2
 
 
 def test_all_stands_for_the_tables_and_figures():

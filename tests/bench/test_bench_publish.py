@@ -1,5 +1,16 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
 import bench
+from bench import canonical
+from bench.api import BenchError
 from bench.cli import run_command_line
+from bench.runs import Run, write_manifest
+from bench.store import Store
+
+HOME = Path(__file__).resolve().parent.parent.parent
 
 FAST = ["--set", "timing.repeats=3", "--workers", "1"]
 
@@ -20,13 +31,47 @@ def test_a_published_run_is_whole_without_its_files(toys, tmp_path, monkeypatch,
     capsys.readouterr()
     assert run_command_line(["publish", str(results), "again"]) == 2
     assert "records are missing" in capsys.readouterr().err
-    assert run_command_line(["publish", "out", "../elsewhere"]) == 2
+    for name in ("../elsewhere", "", ".", "..", "a/b", ".hidden"):
+        assert run_command_line(["publish", "out", name]) == 2
+
+
+def test_what_was_published_stays_until_the_new_is_whole(tmp_path, monkeypatch, capsys):
+    for part in ("results", "reports"):
+        shutil.copytree(
+            HOME / part / "reference" / "mnist-smoke", tmp_path / part / "reference/one"
+        )
+    monkeypatch.chdir(tmp_path)
+    one, results = "results/reference/one", tmp_path / "results" / "reference" / "two"
+    manifest = canonical.loads((tmp_path / one / "run.json").read_bytes())
+    write_manifest(tmp_path / one, {**manifest, "report": "../../../reports/reference/one"})
+    assert run_command_line(["publish", one, "two"]) == 0
+    before = sorted(path.name for path in results.rglob("*"))
+    assert run_command_line(["publish", str(results), "two"]) == 0, "onto itself"
+    (tmp_path / "reports" / "reference" / "one" / "report.html").unlink()
+    assert run_command_line(["publish", one, "two"]) == 74
+    assert f"cannot publish {one}" in capsys.readouterr().err
+    assert sorted(path.name for path in results.rglob("*")) == before
+    assert run_command_line(["check", str(results)]) == 0
+    assert sorted(path.name for path in results.parent.iterdir()) == ["one", "two"]
 
 
 def test_what_is_committed_is_whole():
-    from pathlib import Path
-
-    home = Path(__file__).resolve().parent.parent.parent
-    for run in sorted((home / "results" / "reference").glob("*")):
+    for run in sorted((HOME / "results" / "reference").glob("*")):
         assert run_command_line(["check", str(run)]) == 0, run
-        assert (home / "reports" / "reference" / run.name / "report.html").exists()
+        assert (HOME / "reports" / "reference" / run.name / "report.html").exists()
+
+
+@pytest.mark.parametrize("place", ["/", "..", "../../reports-of-mine", "../../../.."])
+def test_a_report_lies_where_a_run_may_write(tmp_path, place):
+    folder = tmp_path / "results" / "one"
+    folder.mkdir(parents=True)
+    run = Run(folder, {"report": place}, (), Store(folder))
+    with pytest.raises(BenchError, match="no place of this run"):
+        _ = run.report
+
+
+@pytest.mark.parametrize("place", [".", "pages", "../../reports/one"])
+def test_a_report_lies_in_its_run_or_beside_its_results(tmp_path, place):
+    folder = tmp_path / "results" / "one"
+    folder.mkdir(parents=True)
+    assert Run(folder, {"report": place}, (), Store(folder)).report == (folder / place).resolve()

@@ -1,9 +1,21 @@
+import errno
+import multiprocessing
 import os
+import resource
+import shutil
+import sys
+import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bench.api import StorageError
+from bench import canonical, disk
+from bench.api import BenchError, StorageError
+from bench.record import written
 from bench.store import Store, write_atomically
+
+KEY, OTHER = "a" * 64, "b" * 64
 
 
 @pytest.fixture
@@ -13,17 +25,32 @@ def store(tmp_path):
     return store
 
 
-def record(key="k" * 64, **more):
-    return {"key": key, "status": "ok", "rows": [{"value": 1.5}], "files": {}, **more}
+def record(key=KEY, **more):
+    return {
+        "key": key, "task": "toy", "label": "toy", "status": "ok", "reason": "", "spec": {},
+        "rows": [{"value": 1.5}], "files": {}, "uses": [], "timing": False, "made": {}, **more,
+    }  # fmt: skip
+
+
+def with_files(store, files, key=KEY, **more):
+    """Keep a record with files as the runner does."""
+    made = store.work(key)
+    made.mkdir()
+    for name, content in files.items():
+        (made / name).write_text(content)
+    return store.put(record(key, files=store.adopt(key, made, files), **more))
 
 
 def test_a_record_comes_back(store):
-    store.put(record())
-    assert store.get("k" * 64)["rows"] == [{"value": 1.5}]
+    put = store.put(record())
+    assert store.get(KEY) == put == store.peek(KEY)
+    assert put["rows"] == [{"value": 1.5}]
 
 
-def test_an_absent_record_is_none(store):
-    assert store.get("absent") is None
+@pytest.mark.parametrize("key", [OTHER, "absent", "", "../../run", "a" * 64 + "\n", "A" * 64])
+def test_what_is_no_key_or_not_there_is_none(store, key):
+    assert store.get(key) is None
+    assert not (store.root / "quarantine").exists()
 
 
 @pytest.mark.parametrize(
@@ -40,36 +67,170 @@ def test_an_absent_record_is_none(store):
 )
 def test_a_damaged_record_is_set_aside_with_the_reason(store, damage):
     store.put(record())
-    path = store.path("k" * 64)
-    path.write_bytes(damage(path.read_bytes()))
-    assert store.get("k" * 64) is None
+    path = store.path(KEY)
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    assert store.peek(KEY) is None and path.exists()
+    assert store.get(KEY) is None
     assert not path.exists()
     quarantine = store.root / "quarantine"
-    assert (quarantine / path.name).exists()
+    assert (quarantine / path.name).read_bytes() == damaged
     assert (quarantine / f"{path.stem}.reason.txt").read_text().strip()
+
+
+def test_every_damaged_record_of_a_key_is_kept(store):
+    for content in (b"one", b"two", b"three"):
+        store.path(KEY).write_bytes(content)
+        assert store.get(KEY) is None
+    aside = store.root / "quarantine"
+    assert sorted(p.read_bytes() for p in aside.glob("*.json")) == [b"one", b"three", b"two"]
+    assert len(list(aside.glob("*.reason.txt"))) == 3
 
 
 def test_a_record_under_another_key_is_refused(store):
     store.put(record())
-    store.path("k" * 64).rename(store.path("m" * 64))
-    assert store.get("m" * 64) is None
+    store.path(KEY).rename(store.path(OTHER))
+    assert store.get(OTHER) is None
 
 
-def test_files_are_checked_against_their_record(store, tmp_path):
-    made = tmp_path / "made"
-    made.mkdir()
-    (made / "a.txt").write_text("abc")
-    files = store.adopt("f" * 64, made, ["a.txt"])
-    store.put(record("f" * 64, files=files))
-    assert store.file("f" * 64, "a.txt").read_text() == "abc"
-    assert store.is_whole(store.get("f" * 64))
-    (store.folder("f" * 64) / "a.txt").write_text("abd")
+def test_a_record_that_is_a_link_a_pipe_or_a_folder_is_set_aside(store, tmp_path):
+    store.put(record())
+    elsewhere = store.path(KEY).rename(tmp_path / "elsewhere.json")
+    for make in (lambda p: p.symlink_to(elsewhere), lambda p: p.mkdir(), lambda p: os.mkfifo(p)):
+        make(store.path(KEY))
+        assert store.get(KEY) is None
+        assert not os.path.lexists(store.path(KEY))
+    assert elsewhere.exists()
+
+
+def _reads_until(root, stop):
+    while not stop.is_set():
+        Store(root).get(KEY)
+
+
+def test_many_readers_may_set_the_same_record_aside(store):
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+    readers = [context.Process(target=_reads_until, args=(store.root, stop)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for turn in range(100):
+        store.path(KEY).write_bytes(b"damaged %d" % turn)
+        store.get(KEY)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert [reader.exitcode for reader in readers] == [0, 0, 0]
+    aside = store.root / "quarantine"
+    assert len(list(aside.glob("*.json"))) == len(list(aside.glob("*.reason.txt"))) > 0
+
+
+def test_a_whole_record_that_was_caught_in_the_act_is_given_back(store, monkeypatch):
+    put = store.put(record())
+    monkeypatch.setattr(Store, "look", lambda self, key: (None, "it was damaged a moment ago"))
+    assert store.get(KEY) is None
+    monkeypatch.undo()
+    assert store.get(KEY) == put
+    assert not any((store.root / "quarantine").iterdir())
+
+
+def test_what_is_no_record_is_not_kept(store):
+    store.put(record())
+    before = store.path(KEY).read_bytes()
+    for wrong in ({"rows": [{"n": 10**30}]}, {"rows": [1]}, {"files": {"../x": {}}},
+                  {"spec": {"x": object()}}, {"made": {"\x1b": "\x1b"}}):  # fmt: skip
+        with pytest.raises(BenchError, match="cannot keep the record of 'toy'"):
+            store.put(record(**wrong))
+    assert store.path(KEY).read_bytes() == before
+
+
+def test_files_are_checked_against_their_record(store):
+    with_files(store, {"a.txt": "abc"})
+    assert store.file(KEY, "a.txt").read_text() == "abc"
+    assert store.is_whole(store.get(KEY))
+    (store.folder(KEY) / "a.txt").write_text("abd")
     with pytest.raises(StorageError, match="not what was measured"):
-        store.file("f" * 64, "a.txt")
-    (store.folder("f" * 64) / "a.txt").unlink()
-    assert not store.is_whole(store.get("f" * 64))
+        store.file(KEY, "a.txt")
+    (store.folder(KEY) / "a.txt").unlink()
+    assert not store.is_whole(store.get(KEY))
     with pytest.raises(StorageError, match="missing"):
-        store.file("f" * 64, "a.txt")
+        store.file(KEY, "a.txt")
+    with pytest.raises(StorageError, match="missing"):
+        store.file(KEY, "../../cells/x")
+
+
+def test_links_are_not_followed_to_files(store, tmp_path):
+    with_files(store, {"a.txt": "abc"})
+    outside = tmp_path / "outside"
+    shutil.copytree(store.folder(KEY), outside)
+    path = store.folder(KEY) / "a.txt"
+    path.unlink()
+    path.symlink_to(outside / "a.txt")
+    with pytest.raises(StorageError, match="link"):
+        store.file(KEY, "a.txt")
+    assert not store.is_whole(store.get(KEY))
+    shutil.rmtree(store.folder(KEY))
+    store.folder(KEY).symlink_to(outside, target_is_directory=True)
+    with pytest.raises(StorageError, match="link"):
+        store.file(KEY, "a.txt")
+    store.folder(KEY).unlink()
+    (store.root / "files").rename(tmp_path / "files")
+    (store.root / "files").symlink_to(tmp_path / "files", target_is_directory=True)
+    outside.rename(store.folder(KEY))
+    with pytest.raises(StorageError, match="link"):
+        store.file(KEY, "a.txt")
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", ".hidden", "absent", "folder", "link", "x\x1b"])
+def test_only_plain_files_of_the_cell_are_taken_over(store, name):
+    with_files(store, {"a.txt": "old"})
+    made = store.work(KEY)
+    made.mkdir()
+    (made / "folder").mkdir()
+    (made / "link").symlink_to("/etc/hosts")
+    (made / "x\x1b").touch()
+    with pytest.raises(BenchError, match="no file of the cell"):
+        store.adopt(KEY, made, [name])
+    assert store.file(KEY, "a.txt").read_text() == "old"
+
+
+class Killed(BaseException):
+    """Stands for a kill -9: nothing is tidied up after it."""
+
+
+def _dying(store, step):
+    """Let the process die at the given step of those that change the disk."""
+    count = [0]
+
+    def audit(call):
+        def wrapped(*args, **named):
+            count[0] += 1
+            if count[0] == step:
+                raise Killed
+            return call(*args, **named)
+
+        return wrapped
+
+    return audit
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_no_record_ever_speaks_of_files_that_it_does_not_know(store, monkeypatch, step):
+    with_files(store, {"a.txt": "old", "b.txt": "old"}, rows=[{"value": 1}])
+    dying = _dying(store, step)
+    with monkeypatch.context() as patch:
+        for place, name in (
+            (os, "fsync"), (os, "unlink"), (os, "rename"), (os, "replace"), (os, "rmdir"),
+        ):  # fmt: skip
+            patch.setattr(place, name, dying(getattr(place, name)))
+        try:
+            with_files(store, {"a.txt": "new"}, rows=[{"value": 2}])
+        except Killed:
+            pass
+    kept = store.get(KEY)
+    if kept is not None:
+        word = {1: "old", 2: "new"}[kept["rows"][0]["value"]]
+        assert {store.file(KEY, name).read_text() for name in kept["files"]} == {word}
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -77,7 +238,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     write_atomically(path, b"old")
 
     def full(handle):
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left"):
@@ -86,8 +247,100 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
 
+def test_a_file_beyond_the_limit_leaves_the_old_one(tmp_path):
+    path = tmp_path / "record.json"
+    write_atomically(path, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="too large"):
+            write_atomically(path, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("refused", ["mkdir", "open", "replace"])
+def test_what_the_system_refuses_is_one_line(store, monkeypatch, refused):
+    def refuse(*args, **named):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(f"pathlib.Path.{refused}", refuse)
+    for attempt in (lambda: store.put(record()), store.prepare):
+        if refused == "mkdir" or attempt != store.prepare:
+            with pytest.raises(StorageError, match="Permission denied") as caught:
+                attempt()
+            assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    assert [p for p in (store.root / "cells").iterdir()] == []
+
+
+def test_a_path_that_is_too_long_is_one_line(tmp_path):
+    long = tmp_path.joinpath("x" * 300)
+    for attempt in (
+        Store(long).prepare,
+        lambda: Store(long).put(record()),
+        lambda: Store(long).get(KEY),
+        lambda: write_atomically(long, b""),
+    ):
+        with pytest.raises(StorageError, match="too long"):
+            attempt()
+
+
 def test_a_store_that_is_a_file_is_refused(tmp_path):
     path = tmp_path / "file"
     path.write_text("")
     with pytest.raises(StorageError, match="is a file"):
         Store(path).prepare()
+
+
+def test_what_a_killed_process_left_is_tidied_up_later(store):
+    cells = store.root / "cells"
+    store.put(record())
+    for name, age in ((".old.tmp", 7200), (".new.tmp", 60)):
+        (cells / name).write_bytes(b"half")
+        os.utime(cells / name, (time.time() - age,) * 2)
+    os.utime(store.path(KEY), (0, 0))
+    store.prepare()
+    assert sorted(p.name for p in cells.iterdir()) == [".new.tmp", f"{KEY}.json"]
+    assert store.work(KEY).parent.is_dir()
+
+
+def test_names_are_made_to_last(store, monkeypatch):
+    synced = []
+    monkeypatch.setattr("bench.store.sync_folder", lambda folder: synced.append(folder.name))
+    monkeypatch.setattr(disk, "sync_folder", lambda folder: synced.append(folder.name))
+    with_files(store, {"a.txt": "abc"})
+    assert synced == [KEY, "cells", "files", "cells"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    umask = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a", b"")
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+@settings(max_examples=25, deadline=None)
+@given(value=st.floats() | st.text() | st.lists(st.integers(-(2**60), 2**60)))
+def test_any_row_comes_back(tmp_path_factory, value):
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.prepare()
+    put = store.put(record(rows=[{"value": value}]))
+    assert canonical.dumps(store.get(KEY)) == canonical.dumps(put)
+
+
+def test_a_store_of_many_records_is_read_quickly(store):
+    """100,000 records in 5 s; three times as long on a machine with other work."""
+    count = 2000
+    keys = [f"{number:064x}" for number in range(count)]
+    row = {"denoiser": "unet", "t": 50, "psnr": 27.123456789, "ssim": 0.123456789012345}
+    for key in keys:
+        store.path(key).write_bytes(written(record(key, rows=[row] * 8)))
+    before = time.process_time()
+    assert all(store.get(key) for key in keys)
+    assert time.process_time() - before < 3 * 5 * count / 100_000
