@@ -1,72 +1,84 @@
 """What works on this machine, what is missing, and the command that mends it."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from bench import provenance
-from bench.api import BenchError, Kind, Missing
-from bench.registry import build, entries, missing_needs
+from bench import doctor_machine, doctor_parts
+from bench.doctor_findings import BROKEN, HEADING, WARNING, Finding
 
-Finding = tuple[str, str, str]
-"""("ok" | "missing" | "broken", what, remedy or an empty text)."""
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One examination."""
+
+    what: str
+    examine: Callable[[], Iterable[Finding]]
+    required: bool = False
+    """Whether nothing can be measured where it fails."""
+
+
+def _groups() -> dict[str, tuple[Probe, ...]]:
+    """Return the examinations below their headings; made anew, so that a test can replace one."""
+    m, p = doctor_machine, doctor_parts
+    return {
+        "Machine": (
+            Probe("the processor", m.processor),
+            Probe("the memory", m.memory),
+            Probe("the load", m.load),
+            Probe("the clock rate", m.clock_rate),
+            Probe("the clock", m.clock, required=True),
+            Probe("the GPU", m.graphics),
+        ),
+        "Folders": (
+            Probe("the folder for results", m.results, required=True),
+            Probe("the results of earlier runs", m.earlier_runs),
+            Probe("the cache", m.cache),
+            Probe("the machine's lock", m.lock, required=True),
+        ),
+        "Python and libraries": (
+            Probe("Python", p.python, required=True),
+            Probe("the libraries", p.libraries, required=True),
+            Probe("torch", p.torch_works, required=True),
+        ),
+        "Optional parts": (
+            Probe("bm3d", p.bm3d),
+            Probe("torchvision", p.torchvision),
+            Probe("the tools", p.tools),
+        ),
+        "Plug-ins": (
+            Probe("our plug-ins", p.plugins, required=True),
+            Probe("other plug-ins", p.strangers),
+        ),
+        "Weights": (
+            Probe("the weights", p.weights, required=True),
+            Probe("the feature extractors", p.features),
+        ),
+        "Data sets": (
+            Probe("the data that ship with the package", p.shipped_data, required=True),
+            Probe("the data sets", p.datasets),
+        ),
+    }
 
 
 def findings() -> Iterator[Finding]:
-    """Yield one finding per part of the machine and the installation."""
-    machine = provenance.machine()
-    yield (
-        "ok",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
-        f"GPU: {', '.join(machine['gpu']) or 'none'}",
-        "",
-    )
-    for name, version in provenance.versions().items():
-        absent = version == "not installed"
-        yield (
-            "missing" if absent else "ok",
-            f"{name} {version}",
-            f"pip install {name}" if absent else "",
-        )
-    yield _torchvision()
-    yield from _plugins()
-    yield from _datasets()
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
-    yield ("ok" if free > 2 else "missing", f"{free:.0f} GiB free in this folder", "")
+    """Yield (mark, what, remedy) for each part of the machine and of the installation.
+
+    The marks: "ok"; "missing", an optional part that is not there; "warning", something that works
+    badly or an optional part that does not; "broken", a required part that does not work; and an
+    empty mark for a heading, whose text is in `what`.
+    """
+    with doctor_parts.trials():
+        for title, probes in _groups().items():
+            yield HEADING, title, ""
+            for probe in probes:
+                yield from _examined(probe)
 
 
-def _torchvision() -> Finding:
-    from bench.torchvision_compat import import_torchvision
-
+def _examined(probe: Probe) -> Iterator[Finding]:
+    """Yield what a probe finds; a fault of the probe itself is a finding too."""
     try:
-        import_torchvision()
-    except (ModuleNotFoundError, Missing):
-        return "missing", "torchvision, which only the tests use", "pip install -e '.[test]'"
-    except Exception as error:
-        remedy = "pip install the torchvision release that fits this torch (0.28 for 2.13)"
-        return "broken", f"torchvision does not load: {error}", remedy
-    return "ok", "torchvision loads", ""
-
-
-def _plugins() -> Iterator[Finding]:
-    for kind in Kind:
-        found = entries(kind)
-        lacking = {entry.name: missing_needs(entry) for entry in found}
-        absent = {name: needs for name, needs in lacking.items() if needs}
-        yield "ok", f"{len(found) - len(absent)} of {len(found)} plug-ins of kind {kind}", ""
-        for name, needs in absent.items():
-            yield "missing", f"{kind} {name}", f"pip install {' '.join(needs)}"
-
-
-def _datasets() -> Iterator[Finding]:
-    for entry in entries(Kind.DATASET):
-        if entry.name == "folder":
-            continue
-        try:
-            build(Kind.DATASET, entry.name).manifest()
-        except Missing as error:
-            yield "missing", f"data set {entry.name}", str(error)
-        except BenchError as error:
-            yield "broken", f"data set {entry.name}", str(error)
-        else:
-            yield "ok", f"data set {entry.name}", ""
+        yield from probe.examine()
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())
+        mark = BROKEN if probe.required else WARNING
+        yield mark, f"{probe.what} cannot be examined: {type(error).__name__}: {text}", ""

@@ -1,20 +1,22 @@
 """Finds plug-ins, looks them up by name and builds them.
 
 Plug-ins live in the packages below, which lie beside this file's package, and in installed
-distributions that declare the entry point group `bench.plugins` (each entry names a module).
+distributions that declare the entry point group `bench.plugins` (each entry names a module). A
+fault in one of the former is raised; a fault in one of the latter is remembered (`broken`).
 """
 
 import difflib
 import functools
 import importlib
-import importlib.metadata
 import inspect
 import pkgutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench import installation, strangers
 from bench.api import ENTRIES, BenchError, Entry, Kind, Missing
+from bench.strangers import Broken
 
 PACKAGES = {
     Kind.BACKBONE: ("models",),
@@ -54,23 +56,16 @@ def own_package(name: str) -> ModuleType:
 
 @functools.cache
 def _discover_package(name: str) -> None:
-    package = own_package(name)
-    for info in pkgutil.iter_modules(package.__path__, prefix=f"{name}."):
-        if not info.ispkg:
-            importlib.import_module(info.name)
+    with strangers.set_aside():
+        package = own_package(name)
+        for info in pkgutil.iter_modules(package.__path__, prefix=f"{name}."):
+            if not info.ispkg:
+                importlib.import_module(info.name)
 
 
 @functools.cache
 def _discover_entry_points() -> None:
-    for point in importlib.metadata.entry_points(group="bench.plugins"):
-        try:
-            importlib.import_module(point.value.partition(":")[0])
-        except Exception as error:  # a stranger's module: name it, then let the fault be seen
-            distribution = point.dist.name if point.dist else "an unknown distribution"
-            raise BenchError(
-                f"the plug-in module '{point.value}' of {distribution} cannot be imported "
-                f"({type(error).__name__}: {error}); mend or uninstall it"
-            ) from error
+    strangers.import_all()
 
 
 def discover(*kinds: Kind) -> None:
@@ -79,6 +74,23 @@ def discover(*kinds: Kind) -> None:
         for package in PACKAGES[kind]:
             _discover_package(package)
     _discover_entry_points()
+
+
+@functools.cache
+def _is_written(kind: Kind, name: str) -> bool:
+    """Return whether a name is written in our packages that hold a kind.
+
+    Looking at the text is quick; importing it may need torch, which a stranger's plug-in may not.
+    """
+    word = f'"{name}"'
+    folders = [HOME.joinpath(*package.split(".")) for package in PACKAGES[kind]]
+    return any(word in path.read_text("utf-8") for f in folders for path in f.glob("*.py"))
+
+
+def broken() -> list[Broken]:
+    """Return the modules of other distributions that cannot be used, and why."""
+    _discover_entry_points()
+    return strangers.broken()
 
 
 def entries(kind: Kind | str) -> list[Entry]:
@@ -136,6 +148,13 @@ def unknown(what: str, name: str, known: list[str]) -> BenchError:
     return BenchError(f"no {what} named '{name}'; {hint}known: {', '.join(known)}")
 
 
+def _unknown_plugin(kind: Kind, name: str) -> BenchError:
+    """Return the error for a plug-in that is not known, which a broken module may have held."""
+    error = unknown(kind.value, name, names(kind))
+    notes = "".join(f"; note: {one}" for one in broken())
+    return BenchError(f"{error}{notes}")
+
+
 def find(kind: Kind | str, name: str) -> Entry:
     """Return the entry of a plug-in; `diffusion:<backbone>` and `folder:<path>` included.
 
@@ -143,8 +162,11 @@ def find(kind: Kind | str, name: str) -> Entry:
         BenchError: If there is no such plug-in.
     """
     kind = as_kind(kind)
-    _discover_entry_points()
-    if (kind, name) not in ENTRIES:  # what is known already needs no search
+    if (kind, name) not in ENTRIES and not _is_written(kind, name):
+        _discover_entry_points()
+    if (kind, name) not in ENTRIES or (
+        strangers.owns((kind, name)) and _is_written(kind, name)  # then it may be ours
+    ):
         discover(kind)
     if kind is Kind.DENOISER and name.startswith(DIFFUSION):
         find(Kind.BACKBONE, name.removeprefix(DIFFUSION))
@@ -152,22 +174,13 @@ def find(kind: Kind | str, name: str) -> Entry:
     if kind is Kind.DATASET and name.startswith("folder:"):
         return ENTRIES[kind, "folder"]
     if (kind, name) not in ENTRIES:
-        raise unknown(kind.value, name, names(kind))
+        raise _unknown_plugin(kind, name)
     return ENTRIES[kind, name]
 
 
 def missing_needs(entry: Entry) -> list[str]:
     """Return the distributions that a plug-in needs and this environment lacks."""
-    return [need for need in entry.needs if not _is_installed(need)]
-
-
-@functools.cache
-def _is_installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    return [need for need in entry.needs if not installation.is_installed(need)]
 
 
 def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:

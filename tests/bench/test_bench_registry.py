@@ -1,0 +1,85 @@
+"""Looking plug-ins up by name, and what they need."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import installation, registry, strangers
+from bench.api import ENTRIES, BenchError, Kind, Missing
+from bench.installation import parts, unmet
+
+
+def test_names_are_sorted_and_can_be_found():
+    for kind in Kind:
+        names = registry.names(kind)
+        assert names and len(set(names)) == len(names)
+        for name in names:
+            assert registry.find(kind, name).kind is kind
+
+
+def test_without_strangers_nothing_is_broken():
+    assert registry.broken() == []
+
+
+@pytest.mark.parametrize("need", ["no-such-library", "numpy>=99", "numpy<1"])
+def test_a_plugin_whose_need_is_not_met_is_unavailable(monkeypatch, need):
+    entry = registry.find(Kind.SCHEDULE, "linear")
+    monkeypatch.setitem(
+        ENTRIES, (Kind.SCHEDULE, "linear"), dataclasses.replace(entry, needs=("torch", need))
+    )
+    with pytest.raises(Missing, match=f"schedule 'linear' is unavailable: needs {need}; install"):
+        registry.build(Kind.SCHEDULE, "linear")
+    (line,) = [line for line in registry.catalogue("schedule") if line["name"] == "linear"]
+    assert line["missing"] == [need]
+
+
+def test_a_wrong_parameter_is_named():
+    with pytest.raises(BenchError, match="did you mean 'offset'"):
+        registry.build(Kind.SCHEDULE, "cosine", ofset=0.01)
+
+
+def test_a_package_that_shadows_ours_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "shadow.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(BenchError, match="a folder of that name shadows ours"):
+        registry.own_package("shadow")
+
+
+def test_requirements_are_read_with_their_markers(monkeypatch):
+    versions = {"numpy": "1.20", "torch": "2.13.0+cpu", "ruff": ""}
+    monkeypatch.setattr(installation, "version", versions.__getitem__)
+    asked = [
+        "numpy>=1.26",
+        "torch<2.14,>=2.11",
+        "ruff==0.1; extra == 'dev'",
+        "numpy<1; python_version < '3'",
+        "not a requirement at all",
+    ]
+    found = {(part.name, part.wanted, part.extra): part.fits for part in parts(asked)}
+    assert found == {
+        ("numpy", ">=1.26", ""): False,
+        ("torch", "<2.14,>=2.11", ""): True,
+        ("ruff", "==0.1", "dev"): False,
+    }
+    assert [str(part) for part in unmet(asked)] == ["numpy 1.20, needs >=1.26"]
+
+
+def test_the_text_search_sees_every_name_of_ours():
+    for kind in Kind:
+        for entry in registry.entries(kind):
+            if not strangers.owns((kind, entry.name)):
+                assert registry._is_written(kind, entry.name), entry
+
+
+def test_a_strangers_plugin_is_found_without_importing_ours(tmp_path):
+    script = (
+        "import sys; from bench.registry import find; find('task', 'toy'); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    plugin = Path(__file__).parent.parent / "plugin"
+    environment = {**os.environ, "PYTHONPATH": str(plugin)}
+    assert subprocess.run([sys.executable, "-c", script], env=environment).returncode == 0

@@ -1,0 +1,214 @@
+"""A stranger's broken plug-in module stops nobody but itself."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import registry, strangers
+from bench.api import ENTRIES, BenchError, Kind
+from bench.cli import run_command_line
+
+HEAD = "from bench.api import Kind, Property, register\n"
+GOOD = HEAD + (
+    "@register(Kind.SCHEDULE, 'good-one', source='a stranger')\ndef good(): return 'built'\n"
+)
+SOURCE = "source='a stranger'"
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Return a function that installs a distribution of one module, here and for children."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    registry.discover()
+    known, modules = dict(ENTRIES), set(sys.modules)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def one(name: str, text: str, *, requires: str = "", points: str | None = None) -> None:
+        (folder / f"{name}.py").write_text(text)
+        about = folder / f"{name.replace('_', '-')}-1.0.dist-info"
+        about.mkdir()
+        needs = f"Requires-Dist: {requires}\n" if requires else ""
+        head = "Metadata-Version: 2.1\n"
+        (about / "METADATA").write_text(f"{head}Name: dist-{name}\nVersion: 1.0\n{needs}")
+        (about / "entry_points.txt").write_text(points or f"[bench.plugins]\nit = {name}\n")
+        monkeypatch.syspath_prepend(str(folder))
+        registry._discover_entry_points.cache_clear()
+
+    yield one
+    strangers.forget()
+    ENTRIES.clear()
+    ENTRIES.update(known)
+    for name in set(sys.modules) - modules:
+        if Path(getattr(sys.modules[name], "__file__", None) or ".").is_relative_to(folder):
+            del sys.modules[name]
+    registry._discover_entry_points.cache_clear()
+
+
+FAULTS = {
+    "raises": ("raise RuntimeError('out of\\norder')", r"^RuntimeError: out of order$"),
+    "exits": ("import sys; sys.exit(3)", r"^SystemExit: 3$"),
+    "unknown": ("class Odd(BaseException): pass\nraise Odd", r"^Odd$"),
+    "syntax": ("def (", r"^SyntaxError: .*line 1"),
+    "absent": ("import no_such_library", r"^ModuleNotFoundError: .*'no_such_library'"),
+    "half": (
+        HEAD + f"register(Kind.SCHEDULE, 'half', {SOURCE})(lambda: 0)\n1 / 0",
+        r"^ZeroDivisionError",
+    ),
+    "kind": (HEAD + f"register('toaster', 'x', {SOURCE})(lambda: 0)", r"no kind 'toaster'"),
+    "name": (HEAD + f"register(Kind.SOLVER, 'A b', {SOURCE})(lambda: 0)", r"the name 'A b'"),
+    "number": (HEAD + f"register(Kind.SOLVER, 'x', {SOURCE})(3)", r"^TypeError"),
+    "needs": (
+        HEAD + f"register(Kind.SOLVER, 'x', needs='torch', {SOURCE})(lambda: 0)",
+        r"the needs \('t', 'o'",
+    ),
+    "lacks": (
+        HEAD + f"register(Kind.SOLVER, 'x', lacks=['taste'], {SOURCE})(lambda: 0)",
+        r"the lacks \{'taste'\}",
+    ),
+    "nothing": (HEAD + "register(Kind.SOLVER, 'x', source=' ')(lambda: 0)", "names no source"),
+    "removes": (HEAD + "import bench.api\nbench.api.ENTRIES.clear()\n1 / 0", "ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_module_is_remembered_and_the_rest_works(install, fault):
+    text, reason = FAULTS[fault]
+    before = dict(ENTRIES)
+    install(f"bad_{fault}", text)
+    install("good_neighbour", GOOD)
+    assert registry.build(Kind.SCHEDULE, "good-one") == "built"
+    (found,) = registry.broken()
+    assert (found.module, found.distribution) == (f"bad_{fault}", f"dist-bad_{fault}")
+    assert re.search(reason, found.reason), found.reason
+    assert "\n" not in found.reason
+    assert {key: ENTRIES.get(key) for key in before} == before
+    assert {name for kind, name in set(ENTRIES) - set(before)} == {"good-one"}
+
+
+def test_an_interrupt_during_an_import_is_an_interrupt(install):
+    install("bad_interrupt", GOOD.replace("good-one", "half") + "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        registry.discover()
+    assert (Kind.SCHEDULE, "half") not in ENTRIES
+
+
+def test_the_error_for_an_unknown_name_tells_of_broken_modules(install):
+    install("bad_one", "import no_such_library")
+    with pytest.raises(BenchError) as caught:
+        registry.find(Kind.SCHEDULE, "linaer")
+    text = str(caught.value)
+    assert "did you mean 'linear'" in text and "\n" not in text
+    assert (
+        "note: the plug-in module 'bad_one' of 'dist-bad_one' could not be imported: "
+        "ModuleNotFoundError: No module named 'no_such_library'" in text
+    )
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_a_taken_name_is_ours_whoever_came_first(install, ours_first):
+    ours = registry.find(Kind.SCHEDULE, "linear")
+    text = GOOD + f"register(Kind.SCHEDULE, 'linear', {SOURCE})(good)\n"
+    if not ours_first:  # as in a process that asks for another kind first
+        del ENTRIES[Kind.SCHEDULE, "linear"]
+    install("bad_claim", text)
+    registry._discover_entry_points()
+    if not ours_first:
+        assert ENTRIES[Kind.SCHEDULE, "linear"].source == "a stranger"
+        with strangers.set_aside():
+            ENTRIES[Kind.SCHEDULE, "linear"] = ours
+    assert registry.find(Kind.SCHEDULE, "linear") is ours
+    (found,) = registry.broken()
+    assert "two plug-ins claim the schedule name 'linear'" in found.reason
+    assert "schedule.py:" in found.reason and "bad_claim.py:" in found.reason
+    assert "good-one" not in registry.names(Kind.SCHEDULE), "a module counts whole or not at all"
+
+
+def test_a_stranger_is_imported_first_and_ours_still_wins(install):
+    """In a process of its own: asking for data sets first imports none of our schedules."""
+    install("claims", GOOD + f"register(Kind.SCHEDULE, 'linear', {SOURCE})(good)\n")
+    script = (
+        "from bench import registry; registry.entries('dataset');"
+        "assert registry.find('schedule', 'linear').build.__module__ == 'models.schedule';"
+        "assert 'good-one' not in registry.names('schedule');"
+        "print(registry.broken()[0].reason)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "two plug-ins claim the schedule name 'linear'" in done.stdout
+
+
+def test_of_two_strangers_the_first_by_name_wins(install):
+    install("b_second", GOOD)
+    install("a_first", GOOD)
+    assert registry.find(Kind.SCHEDULE, "good-one").build.__module__ == "a_first"
+    assert [fault.module for fault in registry.broken()] == ["b_second"]
+
+
+def test_ours_that_a_failing_stranger_imported_stay(install):
+    """Python imports a module once: what ours registered must not be rolled back with theirs."""
+    install("bad_user", "import bench.experiments.table1\n1 / 0")
+    script = "from bench import registry; registry.broken(); registry.find('experiment', 'table1')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("wanted", ["numpy>=99", "numpy<1"])
+def test_a_library_of_the_wrong_version_is_named(install, wanted):
+    install("versions", GOOD, requires=wanted)
+    assert "good-one" not in registry.names(Kind.SCHEDULE)
+    (found,) = registry.broken()
+    assert found.reason.startswith("numpy ") and wanted.removeprefix("numpy") in found.reason
+
+
+def test_requirements_that_do_not_matter_here_stop_nothing(install):
+    install("versions", GOOD, requires="numpy>=99; extra == 'speed'")
+    assert "good-one" in registry.names(Kind.SCHEDULE)
+    assert registry.broken() == []
+
+
+def test_an_unreadable_list_of_entry_points_is_one_broken_distribution(install):
+    install("odd", GOOD, points="[bench.plugins]\nno equals sign\n")
+    assert "linear" in registry.names(Kind.SCHEDULE)
+    (found,) = registry.broken()
+    assert found.distribution == "dist-odd"
+
+
+def test_what_a_module_prints_does_not_corrupt_json(install):
+    install("chatty", "import os\nprint('hello')\nos.write(1, b'raw')\n" + GOOD)
+    install("noisy_and_broken", "print('hello')\n1 / 0")
+    command = [sys.executable, "-m", "bench", "list", "schedule", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "good-one" in [line["name"] for line in json.loads(done.stdout)]
+    assert "hello" in done.stderr and "raw" in done.stderr
+
+
+def test_a_module_that_changes_the_folder_does_not_move_the_run(install, tmp_path):
+    install("mover", "import os\nos.chdir('/')\n" + GOOD)
+    here = os.getcwd()  # noqa: PTH109 - what os.chdir changed
+    registry.discover()
+    assert os.getcwd() == here  # noqa: PTH109
+
+
+def test_list_and_plan_go_on_beside_a_broken_module(install, capsys):
+    install("bad_one", "raise RuntimeError('out of order')")
+    assert run_command_line(["list", "solver"]) == 0
+    assert run_command_line(["run", "table5", "--dry-run"]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_fault_of_our_own_is_raised(monkeypatch):
+    def broken_import(name):
+        raise ImportError(f"our own {name} is broken")
+
+    registry._discover_package.cache_clear()
+    monkeypatch.setattr("importlib.import_module", broken_import)
+    with pytest.raises(ImportError, match=r"our own bench\.data is broken"):
+        registry.entries(Kind.DATASET)
