@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from bench.api import BenchError, Kind, Level, Property
-from bench.registry import build, entries
+from bench.api import BenchError, Cell, Kind, Level, Property
+from bench.budget import load_budget
+from bench.canaries.processes import solver_canaries
+from bench.plan import study_for
+from bench.registry import build, entries, names
 from bench.seeds import ImageNoise, generator
 
 SIZE = 32
@@ -180,6 +183,31 @@ def test_a_schedule_maps_levels_to_sigma_and_back(entry):
     sigmas = [schedule.level(t).sigma for t in (1, 50, 400, 999)]
     assert sigmas == sorted(sigmas) and sigmas[0] > 0
     assert [schedule.step_of_sigma(s) for s in sigmas] == pytest.approx([1, 50, 400, 999])
+
+
+@pytest.mark.parametrize("entry", plugins(Kind.SOLVER))
+def test_a_solver_has_the_order_that_it_names(entry):
+    scheme = build(Kind.SOLVER, entry.name)
+    assert scheme.order >= 1
+    if scheme.adaptive:
+        return  # chooses its own steps; tests/models compares it with closed forms
+    rows = {row["canary"]: row for row in (one.row() for one in solver_canaries("it", scheme))}
+    assert rows["it-order"]["passed"], rows
+
+
+@pytest.fixture(scope="module")
+def study():
+    return study_for(load_budget("smoke"))
+
+
+@pytest.mark.parametrize("entry", plugins(Kind.EXPERIMENT))
+def test_an_experiment_plans_cells_of_known_tasks_and_begins_with_known_answers(entry, study):
+    planned = list(entry.build(study))
+    assert planned and all(isinstance(cell, Cell) for cell in planned)
+    assert {cell.task for cell in planned} <= set(names(Kind.TASK))
+    assert planned[0].task == "canary" and not planned[0].timing
+    timed = [cell for cell in planned if cell.timing]
+    assert not timed or timed[0].task == "canary", "the stopwatch is tested before it is used"
 
 
 @pytest.mark.parametrize("entry", plugins(Kind.DATASET))

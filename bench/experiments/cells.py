@@ -3,9 +3,29 @@
 Graph: train -> sample -> features -> frechet; train -> restore, denoise; latency and cost apart.
 """
 
+from collections.abc import Iterator
+
 from bench.api import Cell, Kind
 from bench.plan import Study
 from bench.registry import find
+
+TESTED = {
+    "solver": ("euler", "midpoint", "rk4", "rk4-classic"),
+    "schedule": ("linear", "cosine", "sigmoid"),
+}
+"""The plug-ins whose known answers are measured in every run."""
+
+
+def canaries(study: Study, *, timing: bool = False) -> Iterator[Cell]:
+    """Yield what every experiment begins with: known answers, and the stopwatch's where it times.
+
+    They are the same for every study, so that a store measures them once.
+    """
+    tested = {kind: [{"name": name} for name in names] for kind, names in TESTED.items()}
+    yield Cell("canary", {"canaries": {"name": "quality"}, **tested})
+    if timing:
+        threads = study.budget.timing.threads
+        yield Cell("canary", {"canaries": {"name": "timing"}, "threads": threads}, timing=True)
 
 
 def is_trained(denoiser: str) -> bool:

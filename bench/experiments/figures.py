@@ -10,6 +10,7 @@ from bench.plan import Study
 @register(Kind.EXPERIMENT, "figures", source="Calvo-Ordonez et al. 2023, Figures 3 to 6, 10 and 11")
 def plan(study: Study) -> Iterator[Cell]:
     """Yield the cells of this experiment."""
+    yield from cells.canaries(study, timing=True)
     yield cells.ladder(study)
     for table in (table1, table2, table4, table5):
         yield from table.plan(study)

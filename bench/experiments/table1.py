@@ -10,6 +10,7 @@ from bench.plan import Study
 @register(Kind.EXPERIMENT, "table1", source="Calvo-Ordonez et al. 2023, Table 1")
 def plan(study: Study) -> Iterator[Cell]:
     """Yield the cells of this experiment."""
+    yield from cells.canaries(study, timing=True)
     budget = study.budget
     for backbone in budget.backbones:
         for steps in budget.generation.steps:

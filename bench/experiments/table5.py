@@ -27,6 +27,7 @@ TIMED = ("unet", "cunet", "cunet-released")
 @register(Kind.EXPERIMENT, "table5", source="Calvo-Ordonez et al. 2023, Table 5 and Figure 6")
 def plan(study: Study) -> Iterator[Cell]:
     """Yield the cells of this experiment."""
+    yield from cells.canaries(study, timing=True)
     for backbone in dict.fromkeys((*NETWORKS, *study.budget.backbones)):
         yield cells.cost(backbone)
     yield cells.full_width_latency(study, TIMED)

@@ -7,6 +7,7 @@ from bench.report.claims import Claim
 from bench.report.comparison import Table
 from bench.report.formats import escape_markdown, to_markdown
 from bench.report.plots import Drawn
+from bench.report.selfcheck import SelfCheck
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -70,6 +71,7 @@ def report_markdown(
     """
     counts = ", ".join(f"{n} {status}" for status, n in sorted(facts["counts"].items()))
     name = escape_markdown(facts["name"])
+    check: SelfCheck = facts["selfcheck"]
     parts = [
         f"# Report: {name}\n",
         f"A measurement of [{facts['paper']}]({facts['paper_url']}): paper, ours, verdict.\n",
@@ -77,6 +79,7 @@ def report_markdown(
             ["Budget", "Data", "Machine", "Cells"],
             [[escape_markdown(facts[k]) for k in ("budget", "dataset", "machine")] + [counts]],
         ),
+        *([f"**{escape_markdown(check.warning)}**\n"] if check.warning else []),
         "## Claims\n",
         _claims(judged),
         *[to_markdown(table) for table in tables],
@@ -89,10 +92,24 @@ def report_markdown(
             for f in facts["findings"]
         ]
         parts += ["## Findings about the networks\n", "\n".join(notes) + "\n"]
+    if check:
+        parts += ["## Self-check\n", _selfcheck(check)]
     parts += ["## Failures and skips\n", _faults(facts["faults"])]
     rows = [[name, escape_markdown(value)] for name, value in facts["provenance"].items()]
     parts += ["## Provenance\n", _table(["What", "Value"], rows)]
     return "\n".join(parts)
+
+
+def _selfcheck(check: SelfCheck) -> str:
+    rows = [
+        [
+            escape_markdown(text)
+            for text in (one.name, one.expected, one.measured, one.tolerance, one.verdict)
+        ]
+        for one in check.checks
+    ]
+    header = ["Check", "Expected", "Measured", "Tolerance", "Result"]
+    return f"{escape_markdown(check.summary)}.\n\n{_table(header, rows)}"
 
 
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:

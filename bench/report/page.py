@@ -27,6 +27,7 @@ from bench.report.rows import (
     run_name,
     settings,
 )
+from bench.report.selfcheck import selfcheck
 
 TEMPLATE = "page.html.j2"
 CSS_PER_PIXEL = 0.66
@@ -74,6 +75,7 @@ def facts_of(run: RunLike) -> dict[str, Any]:
         "counts": counts(run),
         "findings": list(m.get("findings") or []),
         "faults": faults(run).to_dict("records"),
+        "selfcheck": selfcheck(run),
         "provenance": {
             "Command": str(m.get("command", "unknown")),
             "Started": str(m.get("started", "unknown")),
