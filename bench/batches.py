@@ -1,6 +1,6 @@
 """Fixed, padded micro-batches, so that a value does not depend on how many images there are."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,15 +22,6 @@ def padded(images: Tensor, size: int) -> Tensor:
 def padded_indices(indices: Sequence[int], size: int) -> list[int]:
     """Return indices with the last one repeated until there are `size` of them."""
     return [*indices, *[indices[-1]] * (size - len(indices))]
-
-
-def mapped(function: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:
-    """Apply a function to micro-batches of exactly `size` and join what it returns."""
-    parts = [
-        function(padded(images[list(block)], size))[: len(block)]
-        for block in blocks(len(images), size)
-    ]
-    return torch.cat(parts)
 
 
 def to_float(images: np.ndarray) -> Tensor:

@@ -22,6 +22,7 @@ class TaskContext:
     partial: Path
     device: str
     progress: Callable[[int, int], None]
+    pause_wanted: Callable[[], bool]
 
     def build(self, kind: Kind, spec: Mapping[str, Any] | None = None) -> Any:
         """Build the plug-in that the cell's spec (or `spec`) names."""

@@ -1,6 +1,8 @@
 """Seeds by name: what shares a seed is explicit, and nothing depends on order or batch size."""
 
 import hashlib
+import random
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -44,3 +46,24 @@ class ImageNoise:
             raise ValueError(f"{len(self._generators)} noise streams for {len(like)} images")
         drawn = [torch.randn(like.shape[1:], generator=g) for g in self._generators]
         return torch.stack(drawn).to(like)
+
+
+def seed_globals(*parts: object) -> None:
+    """Seed the generators that Python, numpy and torch share, by `seed_of(*parts)`.
+
+    Nothing here draws from them; a plug-in that does is made repeatable.
+    """
+    seed = seed_of(*parts)
+    random.seed(seed)
+    if "numpy" in sys.modules:  # a library that nobody has imported is not worth its start-up
+        import numpy as np
+
+        np.random.seed(seed % 2**32)
+    if "torch" not in sys.modules:
+        return
+    import torch
+
+    # What torch.manual_seed does, without the milliseconds that it takes where there is no GPU.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)

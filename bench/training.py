@@ -3,6 +3,9 @@
 Adam, a moving average of the weights, gradient clipping, and seeds by name: which images update u
 sees and which noise it draws depend on (seed, u) alone, so two networks of a pair see the same
 data, and a resumed training is, bit for bit, the uninterrupted one.
+
+Checkpoints are made when the last one's cost is a hundredth of the time since, and when the run is
+being stopped. One that is damaged or of another training is not used.
 """
 
 import csv
@@ -14,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.api import BenchError, Invalid
-from bench.seeds import generator
-from bench.store import write_atomically
+from bench.api import BenchError, Invalid, Paused
+from bench.parts import SHARE, Pace, keep, read_kept, read_tensors, write_tensors
+from bench.seeds import generator, seed_globals
 
 CHECKPOINT = "checkpoint.safetensors"
-EVERY = 200
-"""Updates between checkpoints."""
+FIRST_S = 10.0
+"""Seconds to the first checkpoint: before one is made, its cost is not known."""
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam remembers of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -64,59 +67,67 @@ class Loop:
     mirrors: bool = False
     """Whether images are flipped at random."""
     progress: Callable[[int, int], None] = lambda done, total: None
+    pause_wanted: Callable[[], bool] = lambda: False
+    """Whether the run is being stopped."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(update, loss) so far."""
+    _begun: int = 0
+    """Trainings: a plug-in may train one network after the other, each with its checkpoint."""
 
     def train(self, module: nn.Module, clean: Tensor, seed: int) -> None:
         """Minimise `module.loss` over batches of clean [N,C,H,W] in [0,1]; leaves EMA weights.
 
         Raises:
             Invalid: If the loss stops being finite; the last checkpoint is kept.
+            Paused: If the run is being stopped; a checkpoint of the last update is made first.
         """
-        settings = self.settings
-        module.to(self.device).train()
-        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        optimiser = torch.optim.Adam(
-            trained.values(), lr=settings.learning_rate, betas=(settings.beta1, settings.beta2)
-        )
-        average = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        total = settings.total(len(clean))
-        done = self._resume(module, optimiser, trained, average)
-        for update in range(done, total):
-            for group in optimiser.param_groups:
-                group["lr"] = settings.rate(update, total)
-            loss = self._update(module, optimiser, clean, seed, update)
-            _follow(average, module, min(settings.ema, (1 + update) / (10 + update)))
-            self.curve.append((update + 1, loss))
-            if (update + 1) % EVERY == 0 and update + 1 < total:
-                self._save(module, optimiser, trained, average, update + 1)
+        self._begun += 1
+        state = _State.of(module.to(self.device).train(), self.settings)
+        total = self.settings.total(len(clean))
+        about = {
+            "training": self._begun,
+            "settings": vars(self.settings),
+            "seed": seed,
+            "images": list(clean.shape),
+            "mirrors": self.mirrors,
+        }
+        losses = self._resume(state, about, total)
+        self.curve += enumerate(losses, start=1)
+        pace = Pace(cost=FIRST_S * SHARE)
+        for update in range(len(losses), total):
+            losses.append(self._update(state, clean, seed, update, total))
+            self.curve.append((update + 1, losses[-1]))
+            stop = self.pause_wanted()
+            if stop or pace.due():
+                pace.spend(lambda: self._save(state, about, losses))
+            if stop:
+                raise Paused
             self.progress(update + 1, total)
-        module.load_state_dict(average)
+        module.load_state_dict(state.average)
+        _refuse_infinite(module)
         module.eval()
 
-    def _update(
-        self,
-        module: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        clean: Tensor,
-        seed: int,
-        update: int,
-    ) -> float:
+    def _update(self, state: "_State", clean: Tensor, seed: int, update: int, total: int) -> float:
+        settings = self.settings
+        for group in state.optimiser.param_groups:
+            group["lr"] = settings.rate(update, total)
         batch = self._batch(clean, seed, update)
         rng = generator("train-noise", seed, update)
-        half = self.settings.precision == "bfloat16"
+        seed_globals("update", seed, update)  # for networks that draw from them: dropout
+        half = settings.precision == "bfloat16"
         with torch.autocast(self.device, torch.bfloat16, enabled=half):
-            loss = module.loss(batch, rng)
+            loss = state.module.loss(batch, rng)
         value = float(loss.detach())
-        if not torch.isfinite(loss.detach()):
+        if not math.isfinite(value):
             raise Invalid(
                 f"the loss is {value} at update {update + 1}; lower train.learning_rate "
-                f"(now {self.settings.learning_rate:g}) or train.clip ({self.settings.clip:g})"
+                f"(now {settings.learning_rate:g}) or train.clip ({settings.clip:g})"
             )
-        optimiser.zero_grad(set_to_none=True)
+        state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), self.settings.clip)
-        optimiser.step()
+        nn.utils.clip_grad_norm_(state.module.parameters(), settings.clip)
+        state.optimiser.step()
+        _follow(state.average, state.module, min(settings.ema, (1 + update) / (10 + update)))
         return value
 
     def _batch(self, clean: Tensor, seed: int, update: int) -> Tensor:
@@ -134,58 +145,95 @@ class Loop:
             batch = torch.where(flips[:, None, None, None], batch.flip(-1), batch)
         return batch.to(self.device)
 
-    # ------------------------------------------------------------------ checkpoints
+    def _save(self, state: "_State", about: Mapping[str, Any], losses: list[float]) -> None:
+        tensors = {"curve": torch.tensor(losses, dtype=torch.float64)} | state.tensors()
+        keep(self._checkpoint, tensors, of=self.folder.name, facts=about)
 
-    def _save(
-        self,
-        module: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        trained: Mapping[str, Tensor],
-        average: Mapping[str, Tensor],
-        update: int,
-    ) -> None:
-        tensors = {f"model/{name}": value for name, value in module.state_dict().items()}
-        tensors |= {f"average/{name}": value for name, value in average.items()}
-        for name, parameter in trained.items():
-            for part, value in optimiser.state[parameter].items():
-                tensors[f"adam/{part}/{name}"] = torch.as_tensor(value)
-        facts = {"update": update, "settings": vars(self.settings), "curve": self.curve}
-        content = save(
-            {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
-            metadata={"facts": json.dumps(facts)},
-        )
-        write_atomically(self.folder / CHECKPOINT, content)
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / (f"{self._begun}-{CHECKPOINT}" if self._begun > 1 else CHECKPOINT)
 
-    def _resume(
-        self,
-        module: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        trained: Mapping[str, Tensor],
-        average: dict[str, Tensor],
-    ) -> int:
-        """Restore the checkpoint, if there is one of this training; return updates done."""
-        path = self.folder / CHECKPOINT
-        if not path.is_file():
-            return 0
-        try:
-            with safe_open(path, framework="pt", device=self.device) as file:
-                facts = json.loads(file.metadata()["facts"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-            path.unlink(missing_ok=True)  # damaged: train again from the start
-            return 0
-        if facts["settings"] != vars(self.settings):
-            return 0
-        module.load_state_dict(_below("model/", tensors))
-        average.update(_below("average/", tensors))
-        for name, parameter in trained.items():
-            optimiser.state[parameter] = {
-                part: tensors[f"adam/{part}/{name}"]
-                for part in ("step", "exp_avg", "exp_avg_sq")
-                if f"adam/{part}/{name}" in tensors
+    def _resume(self, state: "_State", about: Mapping[str, Any], total: int) -> list[float]:
+        """Restore the checkpoint, if there is one of this training; return the losses so far."""
+        found = read_kept(self._checkpoint, of=self.folder.name)
+        if found is None:
+            return []
+        tensors, facts = found
+        losses = tensors.pop("curve", torch.empty(0))
+        fits = losses.dtype == torch.float64 and losses.dim() == 1 and 0 < len(losses) <= total
+        if not fits or facts != json.loads(json.dumps(about)) or not state.restore(tensors):
+            return []
+        return losses.tolist()
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that a training changes."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    trained: Mapping[str, Tensor]
+    average: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, module: nn.Module, settings: TrainSettings) -> "_State":
+        """Return the state at the start."""
+        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        betas = settings.beta1, settings.beta2
+        optimiser = torch.optim.Adam(trained.values(), lr=settings.learning_rate, betas=betas)
+        average = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        return cls(module, optimiser, trained, average)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state, name by name."""
+        tensors = {f"model/{name}": value for name, value in self.module.state_dict().items()}
+        tensors |= {f"average/{name}": value for name, value in self.average.items()}
+        for name, parameter in self.trained.items():
+            for part, value in self.optimiser.state[parameter].items():
+                tensors[f"adam/{part}/{name}"] = value
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Take over what `tensors` returned; return False and change nothing if it does not fit.
+
+        A parameter that has had no gradient yet has no memory in Adam.
+        """
+        like = {f"model/{name}": value for name, value in self.module.state_dict().items()}
+        like |= {f"average/{name}": value for name, value in self.average.items()}
+        remembered = [name for name in self.trained if f"adam/step/{name}" in tensors]
+        for name in remembered:
+            shapes = (torch.zeros(()), self.trained[name], self.trained[name])
+            like |= {f"adam/{part}/{name}": v for part, v in zip(ADAM, shapes, strict=True)}
+        steps = [tensors[f"adam/step/{name}"] for name in remembered]
+        if _mismatch(tensors, like) or _not_finite(tensors) or any(step < 1 for step in steps):
+            return False
+        self.module.load_state_dict(_below("model/", tensors))
+        for name, value in _below("average/", tensors).items():
+            self.average[name].copy_(value)
+        for name in remembered:
+            parameter = self.trained[name]
+            # Adam counts on the CPU; its moments lie where their parameter does.
+            kept = {part: tensors[f"adam/{part}/{name}"].clone() for part in ADAM}
+            self.optimiser.state[parameter] = {
+                part: value.to("cpu" if part == "step" else parameter.device)
+                for part, value in kept.items()
             }
-        self.curve[:] = [(int(update), float(loss)) for update, loss in facts["curve"]]
-        return int(facts["update"])
+        return True
+
+
+def _mismatch(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Return how tensors differ from the wanted ones in name, shape or type; "" if they do not."""
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors:
+            return f"it lacks tensor '{name}'"
+        if name not in wanted:
+            return f"it has the unknown tensor '{name}'"
+        got, expected = tensors[name], wanted[name]
+        if got.shape != expected.shape:
+            return f"'{name}' has shape {tuple(got.shape)}, expected {tuple(expected.shape)}"
+        if got.dtype != expected.dtype:
+            return f"'{name}' is {got.dtype}, expected {expected.dtype}"
+    return ""
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -214,31 +262,35 @@ def write_curve(path: Path, curve: list[tuple[int, float]]) -> None:
         writer.writerows((update, f"{loss:.6g}") for update, loss in curve)
 
 
+def _refuse_infinite(module: nn.Module) -> None:
+    if bad := _not_finite(module.state_dict()):
+        raise Invalid(f"the trained '{bad}' holds NaN or infinity; lower train.learning_rate")
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """Return the first name of a tensor with a NaN or an infinity, or ""."""
+    return next((k for k in sorted(tensors) if not torch.isfinite(tensors[k]).all()), "")
+
+
 def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> None:
     """Write a module's weights as safetensors with a JSON description in the header."""
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
-    write_atomically(path, save(tensors, metadata={"about": json.dumps(about, sort_keys=True)}))
+    tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    write_tensors(path, tensors, {"about": json.dumps(about, sort_keys=True)})
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Load weights that `save_weights` wrote.
+    """Load weights that `save_weights` wrote; nothing in the file is run.
 
     Raises:
-        BenchError: If the file is not one, or is of another network.
+        BenchError: If the file is not one, is of another network or holds NaN or infinity; the
+            module is unchanged then.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
+        tensors, _ = read_tensors(path)
+    except ValueError as error:
         raise BenchError(f"{path} is not a safetensors file ({error}); train again") from None
-    wanted = module.state_dict()
-    for name in sorted(wanted.keys() | tensors.keys()):
-        if name not in tensors or name not in wanted:
-            side = "lacks" if name not in tensors else "has the unknown"
-            raise BenchError(f"{path} is of another network: it {side} tensor '{name}'")
-        if tensors[name].shape != wanted[name].shape:
-            raise BenchError(
-                f"{path} is of another network: '{name}' has shape {tuple(tensors[name].shape)}, "
-                f"expected {tuple(wanted[name].shape)}"
-            )
+    if mismatch := _mismatch(tensors, module.state_dict()):
+        raise BenchError(f"{path} is of another network: {mismatch}")
+    if bad := _not_finite(tensors):
+        raise BenchError(f"{path} holds NaN or infinity in '{bad}'; train again")
     module.load_state_dict(tensors)

@@ -5,9 +5,10 @@ from safetensors.torch import save_file
 
 from bench.api import Cell, Context, Kind, Outcome, register
 from bench.batches import to_bytes, to_float
+from bench.parts import in_parts, joined
 from bench.tasks.denoisers import finite, trained_denoiser
 from bench.tasks.noised import Noised
-from bench.tasks.scoring import Scorer, summary
+from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer, summary
 
 SHOWN = 8
 """Images kept for the pictures."""
@@ -30,21 +31,26 @@ def denoise(cell: Cell, context: Context) -> Outcome:
     if not cell.uses:
         clean = to_float(dataset.images("train"))
         denoiser.fit(clean, [noised.level], NoTraining(), cell.spec["seed"])
-    restored, noisy = [], []
-    for batch in noised:
-        with torch.inference_mode():
-            output = denoiser.denoise(batch.noisy, noised.level, batch.noise)
-        restored.append(finite(output, "the restored set")[: batch.real].cpu())
-        noisy.append(batch.noisy[: batch.real].cpu())
-        context.progress(sum(map(len, restored)), len(noised.clean))
-    images = torch.cat(restored)
-    scores = Scorer.on("cpu")(images, noised.clean)
+    scorer = Scorer.on("cpu")
+
+    def make(block: range) -> dict[str, torch.Tensor]:
+        batch = noised.batch(block)
+        restored = denoiser.denoise(batch.noisy, noised.level, batch.noise)
+        finite(restored[: batch.real], "the restored set", first=block.start)
+        images = {"clean": batch.clean, "noisy": batch.noisy, "restored": restored}
+        rows = max(0, min(batch.real, SHOWN - block.start))
+        shown = {name: to_bytes(value[:rows]) for name, value in images.items()}
+        scores = scorer(restored.cpu(), batch.clean.cpu())
+        return shown | {name: value[: batch.real] for name, value in scores.items()}
+
+    size = cell.spec["micro_batch"]
+    whole = joined(in_parts(context, make, count=len(noised.clean), size=size))
+    scores = {name: whole[name] for name in HIGHER_IS_BETTER}
     row = {
         **noised.about(),
         **summary(scores, cell.spec["seed"]),
         "trained": "blind" if cell.uses else "-",
     }
     path = context.folder / "examples.safetensors"
-    shown = {"clean": noised.clean, "noisy": torch.cat(noisy), "restored": images}
-    save_file({name: to_bytes(value[:SHOWN]).contiguous() for name, value in shown.items()}, path)
+    save_file({name: whole[name] for name in ("clean", "noisy", "restored")}, path)
     return Outcome([row], {path.name: path})

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from bench.api import Cell, Context, Invalid, Kind, Level
-from bench.seeds import seed_of
+from bench.seeds import seed_globals
 from bench.training import load_weights
 
 WEIGHTS = "weights.safetensors"
@@ -19,7 +19,7 @@ def build_denoiser(cell: Cell, context: Context, dataset: Any) -> Any:
         "image_size": dataset.image_size,
     }
     # Initial weights depend on the seed, and not on what ran before in this process.
-    torch.manual_seed(seed_of("initial", cell.spec["seed"]))
+    seed_globals("initial", cell.spec["seed"])
     denoiser = context.build(Kind.DENOISER, spec)
     return denoiser.to(context.device) if isinstance(denoiser, torch.nn.Module) else denoiser
 
@@ -40,13 +40,15 @@ def levels_of(cell: Cell, context: Context) -> list[Level]:
     return [schedule.level(t) for t in cell.spec["levels"]]
 
 
-def finite(images: torch.Tensor, what: str) -> torch.Tensor:
-    """Return images unchanged.
+def finite(images: torch.Tensor, what: str, *, first: int = 0) -> torch.Tensor:
+    """Return images, of which the first has the number `first`, unchanged.
 
     Raises:
         Invalid: If one has a NaN or an infinity, naming the first such image.
     """
     bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero().flatten().tolist()
     if bad:
-        raise Invalid(f"{what} holds NaN or infinity in {len(bad)} image(s), first image {bad[0]}")
+        raise Invalid(
+            f"{what} holds NaN or infinity in {len(bad)} image(s), first image {first + bad[0]}"
+        )
     return images

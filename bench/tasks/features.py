@@ -6,7 +6,8 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from bench.api import Cell, Context, Kind, Outcome, register
-from bench.batches import chosen, mapped, to_float
+from bench.batches import chosen, padded, to_float
+from bench.parts import in_parts, joined
 from bench.tasks.sample import SAMPLES
 
 FEATURES = "features.safetensors"
@@ -16,18 +17,18 @@ FEATURES = "features.safetensors"
 def features(cell: Cell, context: Context) -> Outcome:
     """Extract features in fixed micro-batches; of the first `n` images of a real split."""
     extractor = context.build(Kind.FEATURES).to(context.device).eval()
-    images = _images(cell, context)
-    with torch.inference_mode():
-        vectors = mapped(
-            lambda batch: extractor(batch.to(context.device)).cpu(),
-            to_float(images),
-            cell.spec["micro_batch"],
-        )
+    images, size = _images(cell, context), cell.spec["micro_batch"]
+
+    def make(block: range) -> dict[str, torch.Tensor]:
+        batch = padded(to_float(images[block.start : block.stop]), size)
+        return {"features": extractor(batch.to(context.device))[: len(block)]}
+
+    whole = joined(in_parts(context, make, count=len(images), size=size))
     path = context.folder / FEATURES
-    save_file({"features": vectors.contiguous()}, path)
+    save_file(whole, path)
     row = {
-        "n": len(vectors),
-        "dimension": vectors.shape[1],
+        "n": len(whole["features"]),
+        "dimension": whole["features"].shape[1],
         "weights_sha": extractor.weights_sha,
         "resize": extractor.resize,
     }

@@ -1,12 +1,11 @@
 """The noised test images that every denoiser of a study sees: one seam for Tables 2 to 4."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from bench.api import Cell, Context, Dataset, Kind, Level
-from bench.batches import blocks, chosen, padded, padded_indices, to_float
+from bench.batches import chosen, padded, padded_indices, to_float
 from bench.metrics.lpips import LPIPS
 from bench.seeds import ImageNoise
 
@@ -43,15 +42,14 @@ class Noised:
         level = context.build(Kind.SCHEDULE).level(spec["t"])
         return cls(clean, level, spec["micro_batch"], context.device, spec["seed"], dataset.name)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield micro-batches."""
-        for block in blocks(len(self.clean), self.micro_batch):
-            indices = padded_indices(block, self.micro_batch)
-            clean = padded(self.clean[list(block)], self.micro_batch).to(self.device)
-            about = (self.dataset, self.level.schedule, self.level.t, self.seed)
-            noise = ImageNoise("noise", *about, images=indices)(clean)
-            further = ImageNoise("restore", *about, images=indices)
-            yield Batch(clean, clean + self.level.sigma * noise, further, len(block))
+    def batch(self, block: range) -> Batch:
+        """Return the micro-batch of some of the images."""
+        indices = padded_indices(block, self.micro_batch)
+        clean = padded(self.clean[list(block)], self.micro_batch).to(self.device)
+        about = (self.dataset, self.level.schedule, self.level.t, self.seed)
+        noise = ImageNoise("noise", *about, images=indices)(clean)
+        further = ImageNoise("restore", *about, images=indices)
+        return Batch(clean, clean + self.level.sigma * noise, further, len(block))
 
     def about(self) -> dict[str, object]:
         """Return the columns that say what was restored."""

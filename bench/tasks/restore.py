@@ -5,6 +5,7 @@ rescaled current sample ("current", the paper's) and the predicted clean image (
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from bench.api import Cell, Context, Estimate, Kind, Outcome, Row, register
 from bench.batches import to_bytes
+from bench.parts import in_parts, joined
 from bench.statistics import best_of_curve
 from bench.tasks.denoise import SHOWN
 from bench.tasks.denoisers import finite, trained_denoiser
@@ -22,8 +24,6 @@ from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer
 ESTIMATES = ("current", "x0")
 FRAMES = 24
 """Most frames of the reverse process kept for the animation."""
-Curves = dict[tuple[str, str], list[Tensor]]
-"""(estimate, metric) -> per batch the scores [images, calls]."""
 
 
 @register(Kind.TASK, "restore", source="Calvo-Ordonez et al. 2023, Tables 2 and 3; protocol")
@@ -33,43 +33,51 @@ def restore(cell: Cell, context: Context) -> Outcome:
     noised = Noised.of(cell, context, dataset)
     denoiser = trained_denoiser(cell, context, dataset)
     scorer = Scorer.on(context.device)
-    curves: Curves = defaultdict(list)
-    first: tuple[Batch, list[Tensor]] | None = None
-    done = 0
-    for batch in noised:
+    size = cell.spec["micro_batch"]
+
+    def make(block: range) -> dict[str, Tensor]:
+        batch = noised.batch(block)
         states = denoiser.restore(
             batch.noisy, noised.level, batch.noise, stride=cell.spec["stride"]
         )
-        seen = _follow(states, batch, scorer, curves)
-        first = first or (batch, seen)
-        done += batch.real
-        context.progress(done, len(noised.clean))
-    joined = {name: torch.cat(parts).numpy() for name, parts in curves.items()}
-    rows = [{**noised.about(), **row} for row in _rows(joined, cell.spec["seed"])]
+        return _follow(states, batch, scorer, first=block.start)
+
+    whole = joined(in_parts(context, make, count=len(noised.clean), size=size))
+    curves = {
+        (estimate, metric): whole[f"{estimate}/{metric}"].numpy()
+        for estimate in ESTIMATES
+        for metric in HIGHER_IS_BETTER
+    }
+    rows = [{**noised.about(), **row} for row in _rows(curves, cell.spec["seed"])]
     path = context.folder / "examples.safetensors"
-    save_file(_examples(*first, joined), path)
+    begin = noised.batch(range(min(size, len(noised.clean))))
+    save_file(_examples(begin, whole["shown"], curves), path)
     return Outcome(rows, {path.name: path})
 
 
-def _follow(states, batch: Batch, scorer: Scorer, curves: Curves) -> list[Tensor]:
-    """Score one batch's states as they come; return the shown images of each state."""
-    scores: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
-    seen = []
-    with torch.inference_mode():
-        for state in states:
-            for estimate in ESTIMATES:
-                images = _reading(state, estimate)[: batch.real]
-                for metric, values in scorer(images, batch.clean[: batch.real]).items():
-                    scores[estimate, metric].append(values)
-            seen.append(to_bytes(state.current[:SHOWN]))
-    for name, values in scores.items():
-        curves[name].append(torch.stack(values, dim=1))
-    return seen
+def _follow(
+    states: Iterable[Estimate], batch: Batch, scorer: Scorer, *, first: int
+) -> dict[str, Tensor]:
+    """Score one batch's states as they come.
 
-
-def _reading(state: Estimate, estimate: str) -> Tensor:
-    images = state.current if estimate == "current" else state.x0
-    return finite(images, f"the estimate after {state.calls} calls")
+    Returns:
+        "<estimate>/<metric>" -> scores [images, states]; of the batch that begins the set also
+        "shown", its first images in every state.
+    """
+    scores = defaultdict(list)
+    for state in states:
+        for estimate in ESTIMATES:
+            images = state.current if estimate == "current" else state.x0
+            where = f"the estimate after {state.calls} calls"
+            finite(images[: batch.real], where, first=first)
+            for metric, values in scorer(images, batch.clean).items():
+                scores[f"{estimate}/{metric}"].append(values[: batch.real])
+        if first == 0:
+            scores["shown"].append(to_bytes(state.current[: min(SHOWN, batch.real)]))
+    return {
+        name: torch.stack(values, dim=0 if name == "shown" else 1)
+        for name, values in scores.items()
+    }
 
 
 def _rows(curves: dict[tuple[str, str], np.ndarray], seed: int) -> list[Row]:
@@ -103,7 +111,7 @@ def _rows(curves: dict[tuple[str, str], np.ndarray], seed: int) -> list[Row]:
 
 
 def _examples(
-    batch: Batch, seen: list[Tensor], curves: dict[tuple[str, str], np.ndarray]
+    batch: Batch, seen: Tensor, curves: dict[tuple[str, str], np.ndarray]
 ) -> dict[str, Tensor]:
     """Return what the pictures need: clean, noisy, best and final images, frames of the first."""
     best = {
@@ -112,14 +120,14 @@ def _examples(
         ).index
         for metric in ("ssim", "lpips")
     }
-    count = min(SHOWN, batch.real)
+    count = seen.shape[1]
     frames = np.unique(np.linspace(0, len(seen) - 1, FRAMES).round().astype(int))
     shown = {
         "clean": to_bytes(batch.clean[:count]),
         "noisy": to_bytes(batch.noisy[:count]),
-        "best_ssim": seen[best["ssim"]][:count],
-        "best_lpips": seen[best["lpips"]][:count],
-        "final": seen[-1][:count],
-        "movie": torch.stack([seen[i][0] for i in frames]),
+        "best_ssim": seen[best["ssim"]],
+        "best_lpips": seen[best["lpips"]],
+        "final": seen[-1],
+        "movie": seen[torch.from_numpy(frames), 0],
     }
     return {name: images.contiguous().clone() for name, images in shown.items()}

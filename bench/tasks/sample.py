@@ -1,10 +1,13 @@
 """Generate images with a trained diffusion network."""
 
+from collections import deque
+
 import torch
 from safetensors.torch import save_file
 
 from bench.api import Cell, Context, Kind, Outcome, register
-from bench.batches import blocks, padded_indices, to_bytes
+from bench.batches import padded_indices, to_bytes
+from bench.parts import in_parts, joined
 from bench.seeds import ImageNoise
 from bench.tasks.denoisers import finite, trained_denoiser
 
@@ -18,19 +21,18 @@ def sample(cell: Cell, context: Context) -> Outcome:
     dataset = context.build(Kind.DATASET)
     denoiser = trained_denoiser(cell, context, dataset)
     shape = (dataset.channels, dataset.image_size, dataset.image_size)
-    parts = []
-    for block in blocks(spec["n"], spec["micro_batch"]):
+    sampler = context.sampler(spec["sampler"]["name"])
+
+    def make(block: range) -> dict[str, torch.Tensor]:
         indices = padded_indices(block, spec["micro_batch"])
         noise = ImageNoise("sample", spec["seed"], images=indices)
         start = noise(torch.empty(len(indices), *shape, device=context.device))
-        with torch.inference_mode():
-            states = denoiser.generate(
-                start, noise, steps=spec["steps"], sampler=context.sampler(spec["sampler"]["name"])
-            )
-            *_, last = states
-        images = last.current
-        parts.append(to_bytes(finite(images, "the generated set")[: len(block)]))
-        context.progress(block.stop, spec["n"])
+        states = denoiser.generate(start, noise, steps=spec["steps"], sampler=sampler)
+        (last,) = deque(states, maxlen=1)
+        images = finite(last.current[: len(block)], "the generated set", first=block.start)
+        return {"images": to_bytes(images)}
+
+    whole = joined(in_parts(context, make, count=spec["n"], size=spec["micro_batch"]))
     path = context.folder / SAMPLES
-    save_file({"images": torch.cat(parts)}, path)
+    save_file(whole, path)
     return Outcome([{"n_generated": spec["n"]}], {SAMPLES: path})

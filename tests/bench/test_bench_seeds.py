@@ -1,8 +1,11 @@
+import random
+
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.seeds import ImageNoise, generator, seed_of
+from bench.seeds import ImageNoise, generator, seed_globals, seed_of
 
 
 @given(st.lists(st.integers() | st.text(), min_size=2, max_size=4, unique_by=repr))
@@ -34,3 +37,13 @@ def test_generators_are_repeatable():
     assert torch.equal(
         torch.rand(3, generator=generator("a", 1)), torch.rand(3, generator=generator("a", 1))
     )
+
+
+def test_what_is_drawn_from_the_global_generators_is_settled_by_name():
+    def drawn(*parts):
+        seed_globals(*parts)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    first = drawn("a", 1)
+    assert drawn("a", 1) == first
+    assert all(x != y for x, y in zip(first, drawn("a", 2), strict=True))
