@@ -3,7 +3,6 @@
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
-import enum
 import json
 import os
 import shlex
@@ -15,6 +14,19 @@ from typing import Annotated
 import typer
 
 from bench.api import BenchError
+from bench.options import (
+    BudgetName,
+    BudgetOption,
+    DatasetOption,
+    DeviceOption,
+    JsonOption,
+    OnlyOption,
+    OutOption,
+    SetOption,
+    SettingsOption,
+    Words,
+)
+from bench.stopping import interrupting
 
 EXIT_USAGE, EXIT_IO, EXIT_INTERRUPTED = 2, 74, 130
 
@@ -29,39 +41,6 @@ app = typer.Typer(
 )
 
 
-class BudgetName(enum.StrEnum):
-    """The budgets."""
-
-    SMOKE = "smoke"
-    SMALL = "small"
-    PAPER = "paper"
-
-
-Words = Annotated[
-    list[str],
-    typer.Argument(metavar="EXPERIMENT...", help="all, or names: `bench list experiment`"),
-]
-BudgetOption = Annotated[BudgetName, typer.Option("--budget", help="How much work to do.")]
-DatasetOption = Annotated[
-    str | None, typer.Option("--dataset", metavar="NAME", help="The budget's own by default.")
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--out", metavar="DIR", help="Everything into one folder; else results/, reports/."
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting (train.updates=200)."),
-]
-OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="GLOB", help="Only cells with such a label.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-
-
 @app.command()
 def run(  # noqa: PLR0913 - an option each
     experiments: Words,
@@ -73,23 +52,17 @@ def run(  # noqa: PLR0913 - an option each
         int, typer.Option("--workers", min=1, help="Cells measured side by side.")
     ] = max(1, min(4, os.cpu_count() or 1)),
     only: OnlyOption = None,
-    settings: SetOption = None,
+    settings: SettingsOption = None,
+    sets: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and stop.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure what is missing, then write tables, figures and the report."""
-    from bench.session import settle
+    from bench.session import chosen_budget, settle
 
-    session = settle(
-        experiments,
-        budget=budget.value,
-        dataset=dataset,
-        overrides=settings or [],
-        device=device,
-        only=only,
-        out=out,
-    )
+    chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=sets or [])
+    session = settle(experiments, chosen, device=device, only=only, out=out)
     if dry_run:
         _show_plan(session, as_json)
         return
@@ -104,11 +77,12 @@ def plan(  # noqa: PLR0913 - an option each
     out: OutOption = None,
     device: DeviceOption = "auto",
     only: OnlyOption = None,
-    settings: SetOption = None,
+    settings: SettingsOption = None,
+    sets: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the cells of a run and which of them are already measured (`run --dry-run`)."""
-    run(experiments, budget, dataset, out, device, 1, only, settings, True, False, as_json)
+    run(experiments, budget, dataset, out, device, 1, only, settings, sets, True, False, as_json)
 
 
 def _run(session, workers: int, fresh: bool, as_json: bool) -> int:
@@ -167,9 +141,11 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List the plug-ins: name, source, whether they can be used here."""
-    from bench.registry import catalogue
+    from bench.registry import broken, catalogue
 
     found = catalogue(kind)
+    for one in broken():
+        print(f"bench: {one}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, indent=1))
         return
@@ -189,7 +165,7 @@ def report(
 
     finished = load_run(folder)
     tables = (out or folder) / "tables"
-    page = out or (folder / finished.manifest.get("report", ".")).resolve()
+    page = out or finished.report
     write_report(finished, page, tables_dir=tables)
     print(f"tables: {tables}\nreport: {page / 'report.html'}")
 
@@ -209,11 +185,13 @@ def publish(
 @app.command()
 def check(folder: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
     """Check that a run is whole and valid; exit 4 with the reasons where it is not."""
-    from bench.check import faults
+    from bench.check import faults, notes
     from bench.runs import load_run
 
     finished = load_run(folder)
     found = faults(finished)
+    for note in notes(finished):
+        print(f"note: {note}")
     for fault in found:
         print(f"INVALID: {fault}")
     if found:
@@ -261,6 +239,9 @@ def doctor() -> None:
 
     worst = 0
     for mark, what, remedy in findings():
+        if not mark:
+            print(f"\n{what}")
+            continue
         print(f"{mark:<8} {what}" + (f"\n         -> {remedy}" if remedy else ""))
         worst = max(worst, 69 if mark == "broken" else 0)
     raise typer.Exit(worst)
@@ -269,7 +250,8 @@ def doctor() -> None:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; expected errors become one line."""
     try:
-        code = app(list(arguments), standalone_mode=False) or 0
+        with interrupting():
+            code = app(list(arguments), standalone_mode=False) or 0
         return _interrupted(arguments) if code == EXIT_INTERRUPTED else code
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.inputs import escaped
 from bench.plan import Plan, Planned
 from bench.runner import Listener
 from bench.store import Record
@@ -86,6 +87,16 @@ class Display(Listener):
                 soft_wrap=True,
             )
 
+    def stopping(self) -> None:
+        """Say what is waited for."""
+        with self._lock:
+            count = len(self._tasks)
+        self._console.print(
+            f"stopping: {count} cell{'s' * (count != 1)} at hand will save their place or finish; "
+            "once more to stop at once",
+            soft_wrap=True,
+        )
+
 
 def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+    return escaped(text).replace("[", r"\[")

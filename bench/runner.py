@@ -6,24 +6,25 @@ the machine to themselves.
 
 import contextlib
 import shutil
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
+from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench import provenance
-from bench.errors import BenchError
+from bench.errors import BenchError, StorageError
+from bench.limits import memory_limit
 from bench.locks import machine_lock
 from bench.plan import Plan, Planned
 from bench.pool import Worker
 from bench.store import Record, Store
-from bench.worker import data_of
+from bench.wire import data_of
+from bench.worker import PAUSED
 
 REUSED = ("ok", "invalid")
 """Statuses that a second run takes over; the others are tried again."""
@@ -45,6 +46,9 @@ class Listener:
     def finished(self, planned: Planned, record: Record, measured: bool) -> None:
         """A cell has its record; `measured` is false where the store had it."""
 
+    def stopping(self) -> None:
+        """The run winds up: nothing more begins."""
+
 
 @dataclass
 class Runner:
@@ -54,8 +58,12 @@ class Runner:
     workers: int = 1
     device: str = "cpu"
     limit_s: float = 3600.0
+    memory_gib: float | None = None
+    """Most memory of one cell; by default its part of the machine's."""
     fresh: bool = False
     listener: Listener = field(default_factory=Listener)
+    failed_again: list[Record] = field(default_factory=list, init=False)
+    """Attempts that failed where an earlier one had succeeded, whose record stays."""
     _pool: "SimpleQueue[Worker]" = field(default_factory=SimpleQueue, init=False)
     _all: list[Worker] = field(default_factory=list, init=False)
     _stopping: bool = field(default=False, init=False)
@@ -65,9 +73,11 @@ class Runner:
 
         Raises:
             StorageError: If results cannot be written.
+            KeyboardInterrupt: If `wind_up` was called; what is measured is in the store.
         """
         self.store.prepare()
         self._stopping = False
+        self.failed_again.clear()
         logs = self.store.root / "logs"
         self._all = [Worker(logs / f"worker-{index}.log") for index in range(self.workers)]
         for worker in self._all:
@@ -76,58 +86,89 @@ class Runner:
         try:
             with ThreadPoolExecutor(self.workers) as threads:
                 try:
-                    quality = [planned for planned in plan if not planned.cell.timing]
-                    self._together(quality, records, threads)
+                    self._together(plan, records, threads)
                 except BaseException:
                     self._stop()  # unblocks the threads that wait for a worker
                     threads.shutdown(cancel_futures=True)
                     raise
-            for planned in plan:
-                if planned.cell.timing:
-                    self._finish(planned, records, self._settle(planned, records))
+            self._alone(plan, records)
         finally:
             self._stop()
         return {planned.key: records[planned.key] for planned in plan}
 
+    def wind_up(self) -> None:
+        """Begin nothing more; cells at hand save their place or finish. Any thread may call it."""
+        self._stopping = True
+        for worker in self._all:
+            worker.pause()
+        self.listener.stopping()
+
     def _together(
-        self, cells: Iterable[Planned], records: dict[str, Record], threads: ThreadPoolExecutor
+        self, plan: Plan, records: dict[str, Record], threads: ThreadPoolExecutor
     ) -> None:
         """Run quality cells as soon as what they use is there."""
-        waiting = list(cells)
+        cells = {planned.key: planned for planned in plan if not planned.cell.timing}
+        for planned in cells.values():
+            if not cells.keys() >= set(planned.uses):
+                raise BenchError(f"'{planned.cell.label}' uses a timing cell, which runs last")
+        order = TopologicalSorter({key: planned.uses for key, planned in cells.items()})
+        order.prepare()
+        ready: list[str] = []
         running: dict[Future[tuple[Record, bool]], Planned] = {}
-        while waiting or running:
-            ready = [p for p in waiting if all(used in records for used in p.uses)]
-            for planned in ready[: self.workers - len(running)]:
-                waiting.remove(planned)
-                running[threads.submit(self._settle, planned, dict(records))] = planned
-            if not running:
-                stuck = ", ".join(planned.cell.label for planned in waiting)
-                raise BenchError(f"these cells use a timing cell, which runs last: {stuck}")
+        while order.is_active() and not (self._stopping and not running):
+            ready += order.get_ready()
+            while ready and len(running) < self.workers and not self._stopping:
+                planned = cells[ready.pop(0)]
+                used = {key: records[key] for key in planned.uses}
+                running[threads.submit(self._settle, planned, used)] = planned
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                self._finish(running.pop(future), records, future.result())
+                planned = running.pop(future)
+                with contextlib.suppress(InterruptedError):  # it saved its place
+                    self._finish(planned, records, future.result())
+                    order.done(planned.key)
+
+    def _alone(self, plan: Plan, records: dict[str, Record]) -> None:
+        """Run timing cells, one at a time.
+
+        Raises:
+            KeyboardInterrupt: If the run is being stopped.
+        """
+        for planned in plan:
+            if planned.cell.timing and not self._stopping:
+                with contextlib.suppress(InterruptedError):
+                    self._finish(planned, records, self._settle(planned, records))
+        if self._stopping:
+            raise KeyboardInterrupt("the run was asked to stop")
 
     def _finish(
         self, planned: Planned, records: dict[str, Record], settled: tuple[Record, bool]
     ) -> None:
         record, measured = settled
-        records[planned.key] = record
         self.listener.finished(planned, record, measured)
+        if "checksum" not in record:
+            self.failed_again.append(record)
+            record = self._known(planned) or record
+        records[planned.key] = record
 
     def _settle(self, planned: Planned, records: dict[str, Record]) -> tuple[Record, bool]:
-        """Return a cell's record and whether it had to be measured."""
+        """Return a cell's record and whether it had to be measured.
+
+        Raises:
+            InterruptedError: If the run is being stopped and the cell has no record.
+        """
         known = None if self.fresh else self._known(planned)
         if known is not None:
             return known, False
         reason = planned.unavailable or _unmet(planned, records)
-        if reason:
-            return self._keep(planned, {"status": "skipped", "reason": reason}, 0.0), False
-        with (
-            self._cell_lock(planned.key),
-            machine_lock(alone=planned.cell.timing, wanted=self._go_on),
-        ):
+        with self._cell_lock(planned.key):
             known = None if self.fresh else self._known(planned)  # another run may have made it
-            return (known, False) if known is not None else (self._measure(planned), True)
+            if known is not None:
+                return known, False
+            if reason:
+                return self._keep(planned, {"status": "skipped", "reason": reason}, 0.0), False
+            with machine_lock(alone=planned.cell.timing, wanted=self._go_on):
+                return self._measure(planned), True
 
     @contextlib.contextmanager
     def _cell_lock(self, key: str) -> Iterator[None]:
@@ -158,49 +199,65 @@ class Runner:
 
     def _measure(self, planned: Planned) -> Record:
         worker = self._pool.get()
-        self._go_on()
-        self.listener.started(planned)
-        if self.fresh:
-            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=self.store.root / "partial") as folder:
-            made = Path(folder) / "files"
-            made.mkdir()
-            request = {
-                "key": planned.key,
-                "cell": data_of(planned.cell),
-                "keys": list(planned.uses),
-                "store": str(self.store.root),
-                "folder": str(made),
-                "device": self.device,
-                "threads": 1,
-            }
-            try:
-                answer = worker.run(
-                    request,
-                    self.limit_s,
-                    lambda done, total: self.listener.advanced(planned, done, total),
-                )
-            finally:
-                self._pool.put(worker)
-            self._go_on()  # a worker that was ended by us is no fault of the cell
-            answer["files"] = self.store.adopt(planned.key, made, answer["files"])
-            record = self._keep(planned, answer, time.monotonic() - started)
+        try:
+            self._go_on()
+            self.listener.started(planned)
+            started = time.monotonic()
+            answer = self._ask(worker, planned)
+            if answer["status"] == PAUSED or (self._stopping and answer["status"] == "crashed"):
+                raise InterruptedError("the cell goes on in another run")
+        finally:
+            self._pool.put(worker)
+        record = self._keep(planned, answer, time.monotonic() - started)
+        shutil.rmtree(self.store.work(planned.key), ignore_errors=True)
         if record["status"] == "ok":
             shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
         return record
 
+    def _ask(self, worker: Worker, planned: Planned) -> dict[str, Any]:
+        """Have a worker measure a cell into an empty folder."""
+        made = self.store.work(planned.key)
+        shutil.rmtree(made, ignore_errors=True)
+        if self.fresh:
+            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
+        try:
+            made.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {made}: {error.strerror or error}") from error
+        request = {
+            "key": planned.key,
+            "cell": data_of(planned.cell),
+            "keys": list(planned.uses),
+            "store": str(self.store.root),
+            "folder": str(made),
+            "device": self.device,
+            "threads": 1,
+        }
+        alone = planned.cell.timing
+        return worker.run(
+            request,
+            lambda done, total: self.listener.advanced(planned, done, total),
+            limit_s=self.limit_s,
+            limit_bytes=memory_limit(self.memory_gib, 1 if alone else self.workers),
+        )
+
     def _keep(self, planned: Planned, answer: dict[str, Any], seconds: float) -> Record:
-        """Complete an answer to a record and write it."""
+        """Complete an answer to a record and write it, files first.
+
+        An attempt that failed does not replace what is whole: it is returned without a checksum.
+        """
+        peak = answer.pop("peak_rss_mib", 0)
+        files = answer.pop("files", {})
         record: Record = {
             "rows": [],
-            "files": {},
             **answer,
+            "files": {},
             "key": planned.key,
             "task": planned.cell.task,
             "label": planned.cell.label,
             "spec": dict(planned.cell.spec),
             "uses": list(planned.uses),
+            "basis": dict(planned.basis),
             "timing": planned.cell.timing,
             "made": {
                 "machine": provenance.machine(),
@@ -208,14 +265,24 @@ class Runner:
                 "git": provenance.git(),
                 "device": self.device,
                 "seconds": round(seconds, 3),
+                "peak_rss_mib": peak,
             },
         }
-        return self.store.put(record)
+        if record["status"] != "ok" and self._known(planned) is not None:
+            return record
+        try:
+            record["files"] = self.store.adopt(planned.key, self.store.work(planned.key), files)
+            return self.store.put(record)
+        except StorageError:
+            raise
+        except BenchError as unfit:  # a row or a file that no record can hold: the cell's fault
+            failed = {"status": "failed", "reason": str(unfit), "rows": [], "files": {}}
+            return self.store.put({**record, **failed})
 
     def _stop(self) -> None:
         self._stopping = True
         for worker in self._all:
-            worker.stop()
+            worker.close()
 
 
 def _unmet(planned: Planned, records: dict[str, Record]) -> str:

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import canonical, code, provenance
-from bench.budget import Budget, changed_settings, load_budget
+from bench import canonical, code, merkle, provenance
+from bench.budget import Budget, changed_settings, load_budget, read_settings
 from bench.errors import BenchError, StorageError
 from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
 from bench.report import paper
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
+from bench.stopping import wound_up_by_signals
 from bench.store import Record, Store, file_sha, write_atomically
 
 STAMP = ".report-of"
+LIMITS = ("cell_limit_s", "cell_memory_gib")
+"""Settings that change no number, and so not what a run is called."""
 EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
 BAD = ("failed", "timeout", "oom", "crashed", "invalid")
 
@@ -69,11 +72,18 @@ class Session:
             workers=workers,
             device=self.device,
             limit_s=self.budget.cell_limit_s,
+            memory_gib=self.budget.cell_memory_gib,
             fresh=fresh,
             listener=listener,
         )
-        records = runner.run(self.plan)
+        with wound_up_by_signals(runner.wind_up):
+            records = runner.run(self.plan)
         manifest = self._manifest(records, started, time.monotonic() - clock)
+        if runner.failed_again:
+            manifest["failed_again"] = [
+                {name: record[name] for name in ("key", "label", "status", "reason")}
+                for record in runner.failed_again
+            ]
         write_manifest(self.folders.run, manifest)
         return load_run(self.folders.run)
 
@@ -123,7 +133,7 @@ class Session:
             "changed_settings": list(self.changed),
             "same_data": self.same_data,
             "findings": findings(),
-            "records": canonical.digest({k: r["checksum"] for k, r in records.items()}),
+            "merkle_root": merkle.root({k: r["checksum"] for k, r in records.items()}),
         }
         dates = {
             "command": provenance.command(),
@@ -164,24 +174,27 @@ def _stamp(run: Run) -> str:
     return canonical.digest([dict(run.manifest), written_by, parts])
 
 
-def settle(
-    words: Sequence[str],
-    *,
-    budget: str,
-    dataset: str | None,
-    overrides: Sequence[str],
-    device: str,
-    only: str | None,
-    out: Path | None,
-) -> Session:
-    """Turn what a person typed into a session.
+def chosen_budget(
+    name: str, *, dataset: str | None, settings: Path | None, overrides: Sequence[str]
+) -> Budget:
+    """Return a budget with a settings file, a data set and single settings applied, in this order.
 
     Raises:
-        BenchError: If a name, a setting or a pattern is not known or not allowed.
+        BenchError: If a name or a setting is not known or not allowed.
     """
-    chosen = load_budget(
-        budget, [*([f"dataset={dataset}"] if dataset is not None else []), *overrides]
-    )
+    first = [] if dataset is None else [f"dataset={dataset}"]
+    values = None if settings is None else read_settings(settings)
+    return load_budget(name, [*first, *overrides], file_values=values)
+
+
+def settle(
+    words: Sequence[str], chosen: Budget, *, device: str, only: str | None, out: Path | None
+) -> Session:
+    """Turn what a person asked for into a session.
+
+    Raises:
+        BenchError: If a name or a pattern is not known.
+    """
     experiments = chosen_experiments(words)
     device = choose_device(device)
     study = study_for(chosen)
@@ -195,9 +208,11 @@ def run_name(words: Sequence[str], budget: Budget, only: str | None) -> str:
     """Return a folder name that tells what was run; settings that differ add a short hash."""
     data = budget.dataset.replace(os.sep, "-").replace(":", "-")
     name = f"{'+'.join(words)}-{data}-{budget.name}"
-    plain = load_budget(budget.name).model_copy(update={"dataset": budget.dataset})
+    same = {"dataset": budget.dataset, **{limit: getattr(budget, limit) for limit in LIMITS}}
+    plain = load_budget(budget.name).model_copy(update=same)
     if plain != budget or only:
-        name += f"-{canonical.digest([budget.model_dump(mode='json'), only])[:8]}"
+        deciding = budget.model_dump(mode="json", exclude=set(LIMITS))
+        name += f"-{canonical.digest([deciding, only])[:8]}"
     return name
 
 
@@ -226,7 +241,7 @@ def choose_device(asked: str) -> str:
 def exit_code(session: Session, run: Run) -> int:
     """Return the exit code that tells how a run went."""
     counts = Counter(record["status"] for record in run.records)
-    if sum(counts[status] for status in BAD):
+    if sum(counts[status] for status in BAD) or run.manifest.get("failed_again"):
         return EXIT_FAILED
     if any(planned.unavailable for planned in session.plan):
         return EXIT_MISSING

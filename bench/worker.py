@@ -1,55 +1,104 @@
 """The process that cells run in: one request a line on standard input, one event a line back.
 
-Started with `python -P -m bench.worker`. Whatever a plug-in prints goes to standard error, which
-the runner sends to a log file; the events have a channel of their own. A request is
-{"cell": ..., "key": ..., "keys": [...], "store": ..., "device": ..., "threads": ...}; the events
-are {"event": "progress", "done", "total"} and, last, {"event": "done", "status", "reason", "rows",
-"files"}.
+Started with `python -P -m bench.worker LIFELINE`. Whatever a plug-in prints goes to standard
+error, which the runner sends to a log file; the events have a channel of their own. A request is
+{"cell": ..., "key": ..., "keys": [...], "store": ..., "device": ..., "threads": ...}, or the word
+PAUSE, which asks the cell at hand to save its place and stop; the events are {"event": "progress",
+"done", "total"} and, last, {"event": "done", "status", "reason", "rows", "files"}.
 """
 
+import contextlib
 import os
+import queue
+import signal
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from bench import canonical
-from bench.api import BenchError, Cell, Invalid, Kind, Missing, Skip
+from bench.api import BenchError, Invalid, Kind, Missing, Paused, Skip
+from bench.inputs import printable
+from bench.process_state import Changes, preserved, settle
+from bench.wire import cell_of
 
 PROGRESS_EVERY_S = 0.25
+PAUSE = "pause"
+PAUSED = "paused"
+"""The status of an answer that stands for no record: the cell goes on in another run."""
+
+LONGEST_REASON = 2000
+
+_pausing = threading.Event()
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the runner hears them, and decides
+    _guard(int(sys.argv[1]))
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # from here on, print() goes to the log
-    for line in sys.stdin:
-        request = canonical.loads(line)
-        answer = measure(request, events)
+    orders = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(2, 1)  # from here on, print() goes to the log,
+    os.dup2(nothing, 0)  # and a plug-in, or what it starts, cannot read the runner's orders
+    requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders, requests), daemon=True).start()
+    while (line := requests.get()) is not None:
+        answer = measure(canonical.loads(line), events)
         print(canonical.dumps({"event": "done", **answer}), file=events)
 
 
-def cell_of(data: dict[str, Any]) -> Cell:
-    """Return the cell of its JSON form."""
-    uses = tuple(cell_of(used) for used in data["uses"])
-    return Cell(data["task"], data["spec"], uses, data["timing"])
+def _guard(lifeline: int) -> None:
+    """Start a process that ends this one and its children once the runner is gone.
+
+    It waits for the end of a pipe whose other end only the runner holds. A thread would not do:
+    compiled code that hangs may never let it run.
+    """
+    if os.fork():
+        os.close(lifeline)
+        return
+    with contextlib.suppress(OSError):
+        for stream in (0, 1, 2):  # the runner must see this process's streams end with the worker
+            os.close(stream)
+        os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
 
 
-def data_of(cell: Cell) -> dict[str, Any]:
-    """Return the JSON form of a cell."""
-    return {
-        "task": cell.task,
-        "spec": cell.spec,
-        "uses": [data_of(used) for used in cell.uses],
-        "timing": cell.timing,
-    }
+def _listen(stream: TextIO, requests: "queue.SimpleQueue[str | None]") -> None:
+    for line in stream:
+        if line.strip() == PAUSE:
+            _pausing.set()
+        else:
+            requests.put(line)
+    requests.put(None)
 
 
 def measure(request: dict[str, Any], events: TextIO) -> dict[str, Any]:
     """Measure one cell; every exception becomes a status with its reason."""
+    changes = Changes()
+    answer = _answer_to(request, events, changes)
+    if changes.restored or changes.lasting:
+        answer["side_effects"] = sorted([*changes.restored, *changes.lasting])
+    return {**answer, "retire": _is_worn(answer, changes)}
+
+
+def _is_worn(answer: dict[str, Any], changes: Changes) -> bool:
+    """Return whether the process should be replaced before the next cell."""
+    return bool(changes.lasting) or answer["status"] in ("crashed", "oom")
+
+
+def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dict[str, Any]:
     try:
-        outcome = _run(request, events)
+        outcome = _run(request, events, changes)
+        files = _checked(outcome.files, Path(request["folder"]))
+        rows = canonical.loads(canonical.dumps(list(outcome.rows)))  # here, a bad row is the cell's
+    except Paused:
+        unasked = _answer("failed", "the task raised Paused, but nobody had asked it to")
+        return _answer(PAUSED, "") if _pausing.is_set() else unasked
     except (Skip, Missing) as skip:
         return _answer("skipped", str(skip))
     except (Invalid, ArithmeticError) as invalid:  # a rule broken, or a solver that diverged
@@ -60,19 +109,31 @@ def measure(request: dict[str, Any], events: TextIO) -> dict[str, Any]:
         return _answer("oom", str(error) or "the process ran out of memory")
     except BenchError as error:
         return _answer("failed", str(error))
-    except Exception as error:
+    except BaseException as error:
         traceback.print_exc()
         status = "oom" if type(error).__name__ == "OutOfMemoryError" else "failed"
-        return _answer(status, f"{type(error).__name__}: {error}".splitlines()[0])
-    files = {name: str(path) for name, path in outcome.files.items()}
-    return {**_answer("ok", ""), "rows": list(outcome.rows), "files": files}
+        return _answer(status, f"{type(error).__name__}: {error}")
+    return {**_answer("ok", ""), "rows": rows, "files": files}
+
+
+def _checked(files: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Return the files of an outcome; each must lie in the cell's folder under its own name."""
+    for name, path in files.items():
+        path = Path(path)
+        if path != folder / name or path.is_symlink() or not path.is_file():
+            raise BenchError(
+                f"the task named the file '{name}', but made no such file in its folder"
+            )
+    return {name: str(path) for name, path in files.items()}
 
 
 def _answer(status: str, reason: str) -> dict[str, Any]:
-    return {"status": status, "reason": reason, "rows": [], "files": {}}
+    """Return an answer; its reason is one line that a terminal can show."""
+    shown = printable((reason.splitlines() or [""])[0], LONGEST_REASON)
+    return {"status": status, "reason": shown, "rows": [], "files": {}}
 
 
-def _run(request: dict[str, Any], events: TextIO) -> Any:
+def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
     from bench.context import TaskContext
     from bench.registry import find
     from bench.store import Store
@@ -92,19 +153,13 @@ def _run(request: dict[str, Any], events: TextIO) -> Any:
             print(canonical.dumps(event), file=events)
 
     keys = {id(used): key for used, key in zip(cell.uses, request["keys"], strict=True)}
-    context = TaskContext(cell, keys, store, folder, partial, request["device"], progress)
+    context = TaskContext(
+        cell, keys, store, folder, partial, request["device"], progress, _pausing.is_set
+    )
     task = find(Kind.TASK, cell.task).build
-    if "torch" in sys.modules:  # a task that computes has imported it by now
-        _settle_torch(request["threads"], deterministic=not cell.timing)
-    return task(cell, context)
-
-
-def _settle_torch(threads: int, *, deterministic: bool) -> None:
-    import torch
-
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and hides nothing
-    torch.set_num_threads(threads)
+    settle(request["key"], request["threads"], deterministic=not cell.timing)
+    with preserved(changes):  # begins here: what importing the task has changed stays
+        return task(cell, context)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,15 @@ import socket
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from bench import registry
 from bench.locks import machine_lock
+from bench.plan import Plan, _Adder, _Keys
+
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -57,3 +62,17 @@ def toys(monkeypatch):
     registry.ENTRIES.update(known)
     sys.modules.pop("toys", None)
     registry._discover_entry_points.cache_clear()
+
+
+@pytest.fixture
+def plan_of():
+    """Return what makes a plan of some cells."""
+
+    def make(*cells):
+        plan = Plan()
+        adder = _Adder(plan, _Keys("cpu"))
+        for cell in cells:
+            adder.add("test", cell)
+        return plan
+
+    return make

@@ -77,7 +77,7 @@ def test_each_fault_ends_its_own_cell_only(toys, study, tmp_path):
     assert found["bench-error"] == ("failed", "the folder is empty")
     assert found["bug"] == ("failed", "KeyError: 'typo'")
     assert found["exit"][0] == "crashed" and "exit code 3" in found["exit"][1]
-    assert found["kill"][0] == "oom"
+    assert found["kill"][0] == "crashed" and "SIGKILL" in found["kill"][1]
     assert found["segfault"][0] == "crashed" and "SIGSEGV" in found["segfault"][1]
     assert found["memory"][0] == "oom"
     plain = {r["spec"]["number"]: r for r in records.values() if not r["spec"]["act"]}
@@ -94,22 +94,13 @@ def test_faults_are_tried_again_but_rules_are_not(toys, study, tmp_path):
     assert "invalid" not in acts and None not in acts
 
 
-def test_a_cell_that_hangs_is_stopped_at_its_limit(toys, study, tmp_path):
-    plan = make_plan_of(study, [toys.number(1, "sleep"), toys.number(2)])
+def test_a_cell_that_hangs_is_stopped_at_its_limit(toys, plan_of, tmp_path):
+    plan = plan_of(toys.number(1, "sleep"), toys.number(2))
     started = time.monotonic()
-    records, _ = run(plan, tmp_path / "store", workers=1, limit_s=10)
+    records, _ = run(plan, tmp_path / "store", workers=1, limit_s=3)
     assert time.monotonic() - started < 30
     found = {r["spec"]["number"]: r["status"] for r in records.values()}
     assert found == {1: "timeout", 2: "ok"}
-
-
-def make_plan_of(study, cells):
-    from bench.plan import Plan, _add, _Keys
-
-    plan = Plan()
-    for cell in cells:
-        _add(plan, _Keys("cpu"), cell, "test")
-    return plan
 
 
 def test_a_lost_file_is_made_again(toys, study, tmp_path):
@@ -167,9 +158,9 @@ def test_an_interrupted_run_leaves_no_process_and_no_false_record(toys, study, t
     assert {record["status"] for record in records.values()} == {"ok"}
 
 
-def test_a_cell_that_waits_for_the_machine_can_be_called_off(toys, study, tmp_path):
-    plan = make_plan_of(study, [toys.number(1)])
+def test_a_cell_that_waits_for_the_machine_can_be_called_off(toys, plan_of, tmp_path):
+    plan = plan_of(toys.number(1))
     runner = Runner(Store(tmp_path / "store"))
-    with machine_lock(alone=True), pytest.raises(InterruptedError):
-        threading.Timer(0.5, runner._stop).start()
+    with machine_lock(alone=True), pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.5, runner.wind_up).start()
         runner.run(plan)

@@ -2,12 +2,19 @@
 
 import ctypes
 import os
+import random
+import signal
+import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
-from bench.api import BenchError, Cell, Invalid, Kind, Outcome, Skip, register
+from bench.api import BenchError, Cell, Invalid, Kind, Outcome, Paused, Skip, register
 
 SOURCE = "the harness's own tests"
+LEDGER = "BENCH_TOY_LEDGER"
+"""Names a file to which every measured cell adds a line."""
 
 
 @register(Kind.TASK, "toy", source=SOURCE)
@@ -22,8 +29,94 @@ def toy(cell, context):
     return Outcome([{"value": value, "pid": os.getpid()}], {"number.txt": path})
 
 
+@register(Kind.TASK, "toy-steps", source=SOURCE)
+def toy_steps(cell, context):
+    """Take `steps` steps of `seconds` each, every one kept; says how many this call took."""
+    kept = context.partial / "steps.txt"
+    total = cell.spec["steps"]
+    taken = 0
+    while (done := len(kept.read_text()) if kept.exists() else 0) < total:
+        time.sleep(cell.spec["seconds"])
+        kept.write_text("x" * (done + 1))
+        taken += 1
+        context.progress(done + 1, total)
+        if context.pause_wanted() and done + 1 < total:
+            raise Paused
+    return Outcome([{"steps": total, "taken": taken}])
+
+
+@register(Kind.TASK, "toy-sum", source=SOURCE)
+def toy_sum(cell, context):
+    """Draw a number, add those of the used cells, write both; nothing in it depends on the run."""
+    _enter_in_ledger(cell)
+    rng = random.Random(cell.spec["number"])
+    time.sleep(rng.uniform(0, 0.04))
+    drawn = [rng.random() for _ in range(1000)]
+    used = [float(context.file(cell, "sum.txt").read_text()) for cell in cell.uses]
+    path = context.folder / "sum.txt"
+    path.write_text(repr(sum(drawn) + sum(used)))
+    return Outcome(
+        [{"number": cell.spec["number"], "sum": sum(drawn) + sum(used)}], {path.name: path}
+    )
+
+
+def _enter_in_ledger(cell):
+    if LEDGER in os.environ:
+        with Path(os.environ[LEDGER]).open("a") as ledger:
+            ledger.write(f"{cell.spec['number']}\n")
+
+
 def _raise(error):
     raise error
+
+
+def _fail_if_asked():
+    if "BENCH_TOY_FAIL" in os.environ:
+        raise ValueError("as asked")
+
+
+def _change_everything():
+    """Leave the process as no cell should."""
+    os.chdir("/")
+    os.environ["LEFT_BEHIND"] = "yes"
+    os.umask(0)
+    sys.path.insert(0, "/nowhere")
+    sys.setrecursionlimit(500)
+    sys.stdout = None
+    random.seed(4)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _hang_for_good():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        time.sleep(1)
+
+
+def _hoard():
+    held = []
+    while True:
+        held.append(b"x" * 2**25)
+        time.sleep(0.01)
+
+
+def _leave_a_child():
+    subprocess.Popen(["sleep", "600"])
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _remove_the_directory():
+    here = Path("gone")
+    here.mkdir(exist_ok=True)
+    os.chdir(here)
+    here = Path.cwd()
+    here.rmdir()
+
+
+def _read_the_orders():
+    assert sys.stdin.read() == ""
+    assert subprocess.run(["cat"], capture_output=True).stdout == b""
 
 
 ACTS = {
@@ -37,11 +130,33 @@ ACTS = {
     "sleep": lambda: time.sleep(60),
     "print": lambda: print("noise on standard output"),
     "memory": lambda: _raise(MemoryError("1 TiB asked for")),
+    "interrupt": lambda: _raise(KeyboardInterrupt()),
+    "pause": lambda: _raise(Paused()),
+    "exit-at-once": lambda: os._exit(0),
+    "abort": os.abort,
+    "close-all": lambda: os.closerange(0, 100),
+    "change-everything": _change_everything,
+    "remove-directory": _remove_the_directory,
+    "leave-a-thread": lambda: threading.Thread(target=time.sleep, args=(600,)).start(),
+    "read-orders": _read_the_orders,
+    "fail-if-asked": _fail_if_asked,
+    "escape": lambda: _raise(BenchError("red \x1b[31m\x07 text\nand more")),
+    "hang": _hang_for_good,
+    "hoard": _hoard,
+    "leave-a-child": _leave_a_child,
 }
+
+PLAIN = (
+    "skip", "invalid", "bench-error", "bug", "exit", "kill", "segfault", "memory",
+)  # fmt: skip
 
 
 def number(value, act=None, uses=(), timing=False):
     return Cell("toy", {"number": value, "act": act}, tuple(uses), timing)
+
+
+def steps(count, seconds):
+    return Cell("toy-steps", {"steps": count, "seconds": seconds})
 
 
 @register(Kind.EXPERIMENT, "toys", source=SOURCE)
@@ -55,5 +170,27 @@ def toys(study):
 @register(Kind.EXPERIMENT, "broken-toys", source=SOURCE)
 def broken_toys(study):
     """One cell per fault, one that depends on a fault, and a good one."""
-    bad = [number(i, act) for i, act in enumerate(ACTS) if act not in ("sleep", "print")]
+    bad = [number(i, act) for i, act in enumerate(PLAIN)]
     return [*bad, number(100, uses=[bad[3]]), number(200)]
+
+
+@register(Kind.EXPERIMENT, "long-toys", source=SOURCE)
+def long_toys(study):
+    """Two cells that take seconds and can go on later."""
+    return [steps(20, 0.1), steps(21, 0.1)]
+
+
+@register(Kind.EXPERIMENT, "many-toys", source=SOURCE)
+def many_toys(study):
+    """Forty cells, each of which uses two earlier ones."""
+    made = []
+    for i in range(40):
+        uses = sorted({i // 2, i // 3}) if i > 3 else []
+        made.append(Cell("toy-sum", {"number": i}, tuple(made[used] for used in uses)))
+    return made
+
+
+@register(Kind.EXPERIMENT, "hanging-toys", source=SOURCE)
+def hanging_toys(study):
+    """Two cells that take a minute and cannot save their place."""
+    return [number(1, "sleep"), number(2, "sleep")]

@@ -1,0 +1,44 @@
+"""The options of the command line that several commands share."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class BudgetName(enum.StrEnum):
+    """The budgets."""
+
+    SMOKE = "smoke"
+    SMALL = "small"
+    PAPER = "paper"
+
+
+Words = Annotated[
+    list[str],
+    typer.Argument(metavar="EXPERIMENT...", help="all, or names: `bench list experiment`"),
+]
+BudgetOption = Annotated[BudgetName, typer.Option("--budget", help="How much work to do.")]
+DatasetOption = Annotated[
+    str | None, typer.Option("--dataset", metavar="NAME", help="The budget's own by default.")
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Everything into one folder; else results/, reports/."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting (train.updates=200)."),
+]
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="A TOML file of settings; --set overrules it."),
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="GLOB", help="Only cells with such a label.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
