@@ -12,7 +12,7 @@ def _leave_current_directory() -> None:
     home = Path(__file__).resolve().parent.parent
     sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != Path.cwd()]
     if str(home) not in sys.path:
-        sys.path.append(str(home))
+        sys.path.insert(0, str(home))  # before another checkout that may be installed
 
 
 def main() -> None:

@@ -193,13 +193,17 @@ def torch_free(kills: int, seed: int, scratch: Path) -> Tally:
 
 def real(kills: int, seed: int, out: Path, words: list[str]) -> Tally:
     """Kill `run` with the smoke budget; OUT keeps the undisturbed run for another time."""
-    command = [sys.executable, "-P", "-m", "bench", "run", *words, "--workers", "2", "--out"]
+    command = [sys.executable, "-P", "-m", "bench", "run", *words]
     rng = random.Random(seed)
     tally = Tally()
     out.mkdir(parents=True, exist_ok=True)
     calm, killed = out / "undisturbed", out / f"killed-{seed}"
-    Trial([*command, str(calm)], Store(calm), out, REAL_SPAN_S, rng, tally).until_done(0)
-    trial = Trial([*command, str(killed)], Store(killed), out, REAL_SPAN_S, rng, tally)
+    one, two = (
+        [*command, "--out", str(place), "--workers", workers]
+        for place, workers in ((calm, "1"), (killed, "2"))  # the numbers must not depend on it
+    )
+    Trial(one, Store(calm), out, REAL_SPAN_S, rng, tally).until_done(0)
+    trial = Trial(two, Store(killed), out, REAL_SPAN_S, rng, tally)
     trial.until_done(kills)
     compare(trial, Store(calm))
     return tally
