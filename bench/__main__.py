@@ -1,5 +1,6 @@
 """Entry point of `python -m bench`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,9 +19,22 @@ def _leave_current_directory() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     _leave_current_directory()
-    from bench.cli import run_command_line
+    from bench.stopping import EXIT_INTERRUPTED, interrupting
 
-    sys.exit(run_command_line(sys.argv[1:]))
+    try:
+        with interrupting():
+            from bench.cli import run_command_line
+
+            code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command line could answer for it
+        print("bench: interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED:
+        # Python would end itself by the signal if it struck within an import.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

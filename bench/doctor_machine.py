@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import assets, locks, machine, provenance
+from bench.api import BenchError
 from bench.doctor_findings import BROKEN, OK, WARNING, Finding
 from bench.machine import GIB
 
@@ -188,6 +189,8 @@ def lock() -> Iterator[Finding]:
             yield OK, f"{shown}: shared by all runs and persons of this machine", ""
     except TimeoutError:
         yield WARNING, f"{shown}: a timing is being measured now", "wait until it is done"
+    except BenchError as error:
+        yield BROKEN, f"{shown} cannot be opened: {error}", remedy
     except OSError as error:
         yield BROKEN, f"{shown} cannot be opened: {error.strerror}", remedy
 

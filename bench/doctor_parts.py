@@ -171,25 +171,43 @@ def strangers() -> Iterator[Finding]:
 
 
 def weights() -> Iterator[Finding]:
-    """Yield whether the weights that ship with the package are whole."""
+    """Yield whether the weights that ship are whole, and where those that are fetched are."""
+    from bench import weight_files
+    from bench import weights as fetched
     from bench.metrics import alexnet
 
     alexnet.weights.cache_clear()  # look at the file, not at what was read before
     tensors = alexnet.weights()
     yield OK, f"{alexnet.WEIGHTS}: whole (LPIPS and features), {len(tensors)} tensors", ""
+    for name in fetched.TABLE:
+        try:
+            count = len(weight_files.read(name))
+        except Missing:
+            yield MISSING, f"weights {name}", f"python -m bench fetch {name}"
+        except BenchError as error:
+            yield WARNING, f"weights {name} cannot be used", str(error)
+        else:
+            yield OK, f"weights {name}: whole, {count} tensors", ""
 
 
 def features() -> Iterator[Finding]:
-    """Yield which feature extractors have their weights."""
+    """Yield which feature extractors have their weights; ours are not built: one would train."""
+    from bench.weights import needed_weights
+
     for entry in entries(Kind.FEATURES):
+        lacking = needed_weights([entry.name])
+        if lacking:
+            yield MISSING, f"features {entry.name}", f"python -m bench fetch {lacking[0]}"
+            continue
         try:
-            built = build(Kind.FEATURES, entry.name)
+            told = hasattr(entry.build, "dimension")
+            found = (entry.build if told else build(entry.kind, entry.name)).dimension
         except Missing as error:
             yield MISSING, f"features {entry.name}", _mending(str(error))
         except BenchError as error:
             yield WARNING, f"features {entry.name} cannot be used: {error}", ""
         else:
-            yield OK, f"features {entry.name}: {built.dimension} numbers an image", ""
+            yield OK, f"features {entry.name}: {found} numbers an image", ""
 
 
 def shipped_data() -> Iterator[Finding]:

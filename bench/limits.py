@@ -7,28 +7,21 @@ from pathlib import Path
 
 import psutil
 
+from bench.machine import memory_quota
+
 POLL_S = 0.2
 FAMILY_EVERY = 5
 """Polls between looks at the worker's children, which cost a walk over all processes."""
 SHARE = 0.9
 """Of the machine's memory, for all cells that run at once."""
 MIB, GIB = 2**20, 2**30
-CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 KILLS = Path("/proc/vmstat")
 
 
 def machine_memory() -> int:
     """Return the bytes of memory of this machine, or of the container that it is."""
-    found = [int(psutil.virtual_memory().total)]
-    for path in CGROUP_LIMITS:
-        try:
-            found.append(int(path.read_text()))
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-    return min(found)
+    total = int(psutil.virtual_memory().total)
+    return min(total, memory_quota() or total)
 
 
 def memory_limit(asked_gib: float | None, sharing: int) -> int:
@@ -84,9 +77,16 @@ class Watch:
         while not self._done.is_set():
             try:
                 process = psutil.Process(self._pid)
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    # It has ended by itself; a child of it may keep its pipes open, which would
+                    # hide that from whoever reads them.
+                    self._end()
+                    return
                 if polls % FAMILY_EVERY == 0:
                     family = sum(_resident(child) for child in process.children(recursive=True))
                 held = int(process.memory_info().rss) + family
+                if held > self._limit_bytes:  # what several share was counted several times
+                    held = sum(_share(one) for one in (process, *process.children(recursive=True)))
             except psutil.Error:
                 return  # it is gone
             polls += 1
@@ -113,3 +113,12 @@ def _resident(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _share(process: psutil.Process) -> int:
+    """Return a process's memory, of which shared pages count in parts; else what is resident."""
+    try:
+        memory = process.memory_full_info()  # takes milliseconds
+    except psutil.Error:
+        return _resident(process)
+    return int(getattr(memory, "pss", memory.rss))  # only Linux tells

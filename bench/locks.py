@@ -4,13 +4,20 @@ Quality cells hold it together, a timing cell holds it alone. `BENCH_LOCK_DIR` m
 """
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bench.disk import STRANGE
+from bench.errors import BenchError
+from bench.inputs import printable
+
 NAME = "missing-u-bench.lock"
+MODE = 0o644
 POLL_S = 0.1
 
 
@@ -25,6 +32,9 @@ def machine_lock(*, alone: bool, wanted: Callable[[], None] = lambda: None) -> I
     Args:
         alone: Whether nothing else may hold it.
         wanted: Called again and again while waiting; raises to give up.
+
+    Raises:
+        BenchError: If the lock file cannot be opened, or is a link or no plain file.
     """
     try:
         import fcntl
@@ -48,9 +58,36 @@ def machine_lock(*, alone: bool, wanted: Callable[[], None] = lambda: None) -> I
 
 
 def _opened(path: Path) -> int:
-    """Open the lock file, which may be another person's: reading is enough to lock it."""
+    """Open the lock file, which may be another person's: reading is enough to lock it.
+
+    Raises:
+        BenchError: If it cannot be opened, or is a link or no plain file.
+    """
+    handle = None
     try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+        handle = _found_or_made(path)
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.ENXIO, "it is no plain file")
+        if facts.st_uid == os.getuid() and facts.st_mode & 0o777 != MODE:
+            os.fchmod(handle, MODE)  # a umask would shut others out
+        return handle
+    except OSError as error:
+        if handle is not None:
+            os.close(handle)
+        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror or error
+        raise BenchError(
+            f"cannot open the machine's lock {printable(path)}: {reason}; expected a plain file "
+            "that all may read: remove it, or set BENCH_LOCK_DIR to another folder"
+        ) from error
+
+
+def _found_or_made(path: Path) -> int:
+    """Open a file, or make it; asking to make one that is there may be refused in /tmp."""
+    while True:
+        try:
+            return os.open(path, os.O_RDONLY | STRANGE)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | STRANGE, MODE)

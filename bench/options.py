@@ -1,6 +1,7 @@
 """The options of the command line that several commands share."""
 
 import enum
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,3 +43,11 @@ OnlyOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Open no connection, not even for an extractor's weights.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Cells measured side by side.")
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")]
+WORKERS = max(1, min(4, os.cpu_count() or 1))

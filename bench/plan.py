@@ -131,15 +131,23 @@ def make_plan(
     Raises:
         BenchError: If a pattern matches nothing, or a plug-in does not exist.
     """
-    keys = _Keys(device)
     wanted: list[tuple[str, Cell]] = []
     for experiment in experiments:
         cells = find(Kind.EXPERIMENT, experiment).build(study)
         wanted += [(experiment, cell) for cell in cells if _matches(cell, only)]
     if only is not None and not wanted:
         raise BenchError(f"--only '{only}' matches no cell; see the labels with --dry-run")
+    return _planned(wanted, device)
+
+
+def plan_of(cells: Iterable[Cell], *, purpose: str, device: str = "cpu") -> Plan:
+    """Return the plan of some cells that no experiment names."""
+    return _planned([(purpose, cell) for cell in cells], device)
+
+
+def _planned(wanted: Iterable[tuple[str, Cell]], device: str) -> Plan:
     plan = Plan()
-    adder = _Adder(plan, keys)
+    adder = _Adder(plan, _Keys(device))
     for experiment, cell in wanted:
         adder.add(experiment, cell)
     return plan

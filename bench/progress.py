@@ -4,6 +4,7 @@ import threading
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -99,4 +100,4 @@ class Display(Listener):
 
 
 def _escape(text: str) -> str:
-    return escaped(text).replace("[", r"\[")
+    return escape(escaped(text))

@@ -2,13 +2,18 @@
 
 import functools
 import importlib.metadata
-import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
+from bench.machine import core_quota, usable_cores
+
+GPU_PATIENCE_S = 60
+"""A driver that has been asleep takes seconds for each GPU."""
+UNKNOWN = "unknown"
 LIBRARIES = (
     "torch",
     "torchdiffeq",
@@ -42,14 +47,20 @@ def deciding_versions() -> dict[str, str]:
 
 @functools.cache
 def machine() -> dict[str, Any]:
-    """Return what identifies this machine for timings: processor, cores, memory, GPUs."""
+    """Return what identifies this machine for timings: processor, cores, memory, GPUs.
+
+    A container's share of the cores is told where it is limited.
+
+    Raises:
+        BenchError: If the driver's tool is there and does not answer.
+    """
     import psutil
 
+    quota = core_quota()
     return {
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": usable_cores(),
+        **({} if quota is None else {"core_quota": round(quota, 3)}),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
         "gpu": _gpu_names(),
@@ -62,21 +73,35 @@ def _cpu_name() -> str:
         for line in info.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    return platform.processor() or UNKNOWN
 
 
 def _gpu_names() -> list[str]:
-    """Ask the driver's own tool, so that reading a machine's name does not import torch."""
+    """Ask the driver's own tool, so that reading a machine's name does not import torch.
+
+    Timings are filed under the answer, so it must not depend on the moment. No tool: no GPU. A tool
+    that says no - there is no driver, or no device - says so again: the GPUs are "unknown". A tool
+    that is silent may answer the next time, and is a fault.
+    """
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
             capture_output=True,
             text=True,
-            timeout=10,
+            errors="replace",
+            timeout=GPU_PATIENCE_S,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except FileNotFoundError:
         return []
-    return asked.stdout.split("\n")[:-1] if asked.returncode == 0 else []
+    except OSError:
+        return [UNKNOWN]
+    except subprocess.TimeoutExpired as silent:
+        raise BenchError(
+            f"nvidia-smi did not answer in {GPU_PATIENCE_S} s, and timings are filed under this "
+            "machine's GPUs; see that it answers, and run the command again"
+        ) from silent
+    names = [line.strip() for line in asked.stdout.splitlines() if line.strip()]
+    return names if asked.returncode == 0 else [UNKNOWN]
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 """One `run` from words to report: settings, plan, measuring, manifest, pages. Prints nothing."""
 
+import contextlib
 import datetime
 import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -9,20 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import canonical, code, merkle, provenance
+from bench import assets, canonical, merkle, provenance, weights
+from bench.api import Kind
 from bench.budget import Budget, changed_settings, load_budget, read_settings
+from bench.disk import read_plain
 from bench.errors import BenchError, StorageError
-from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
-from bench.report import paper
+from bench.plan import Plan, chosen_experiments, findings, make_plan, plugins, study_for
+from bench.record import LARGEST
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
 from bench.stopping import wound_up_by_signals
-from bench.store import Record, Store, file_sha, write_atomically
+from bench.store import Record, Store
+from bench.trust import CANARY, failed_canary
 
-STAMP = ".report-of"
 LIMITS = ("cell_limit_s", "cell_memory_gib")
 """Settings that change no number, and so not what a run is called."""
 EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
+OFFLINE = "BENCH_OFFLINE"
 BAD = ("failed", "timeout", "oom", "crashed", "invalid")
 
 
@@ -67,6 +72,8 @@ class Session:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         clock = time.monotonic()
         self._refuse_unwritable()
+        provenance.machine()  # what cannot be told of the machine is said before hours of work
+        self._forget_failed_canaries()
         runner = Runner(
             Store(self.folders.store.resolve()),
             workers=workers,
@@ -114,6 +121,23 @@ class Session:
         for folder in {self.folders.run, self.folders.report}:
             if folder.exists() and not folder.is_dir():
                 raise StorageError(f"{folder} is a file, expected a folder; choose another --out")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise StorageError(
+                    f"cannot write to {folder}: {error.strerror or error}; choose another --out"
+                ) from error
+
+    def _forget_failed_canaries(self) -> None:
+        """Have canaries that failed measured anew: what disturbed them may have been mended."""
+        store = Store(self.folders.store)
+        for planned in self.plan:
+            if planned.cell.task == CANARY:
+                record = store.peek(planned.key)
+                if record is not None and failed_canary(record):
+                    store.path(planned.key).unlink(missing_ok=True)
 
     def _manifest(self, records: dict[str, Record], started: str, seconds: float) -> dict[str, Any]:
         """Return what the run was; a run that measured nothing new keeps its first date."""
@@ -146,32 +170,11 @@ class Session:
 def _dates_of_same(path: Path, manifest: dict[str, Any]) -> dict[str, Any] | None:
     """Return the dates of an earlier manifest that says the same, else None."""
     try:
-        earlier = canonical.loads(path.read_bytes())
+        earlier = canonical.loads(read_plain(path, LARGEST)[0] or b"")
         dates = {name: earlier.pop(name) for name in ("command", "started", "seconds")}
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return dates if canonical.digest(earlier) == canonical.digest(manifest) else None
-
-
-def report_is_current(run: Run, folders: Folders) -> bool:
-    """Return whether the report in the folders is of this very run, written by this very code."""
-    try:
-        stamp = (folders.report / STAMP).read_text()
-    except OSError:
-        return False
-    return stamp == _stamp(run) and (folders.report / "report.html").is_file()
-
-
-def stamp_report(run: Run, folders: Folders) -> None:
-    """Say that the report is whole; written last."""
-    write_atomically(folders.report / STAMP, _stamp(run).encode())
-
-
-def _stamp(run: Run) -> str:
-    template = Path(paper.__file__).parent / "page.html.j2"
-    parts = [file_sha(path) for path in (template, *sorted(paper.folder().glob("*.csv")))]
-    written_by = code.digest("bench.report.page", "bench.report.plots", "bench.report.tables")
-    return canonical.digest([dict(run.manifest), written_by, parts])
 
 
 def chosen_budget(
@@ -238,11 +241,53 @@ def choose_device(asked: str) -> str:
     return "cpu"
 
 
+def provide_weights(session: Session, *, offline: bool) -> list[str]:
+    """Fetch the weights that the plan's feature extractors need and that are not here yet.
+
+    Weights only, never data. What cannot be fetched stays missing: its cells say what to do.
+
+    Args:
+        session: What is about to be measured.
+        offline: Whether no connection may be made.
+
+    Returns:
+        What was fetched.
+    """
+    named = {
+        spec["name"]
+        for planned in session.plan
+        for kind, spec in plugins(planned.cell.spec)
+        if kind is Kind.FEATURES
+    }
+    fetched = []
+    for name in () if offline else weights.needed_weights(sorted(named)):
+        with contextlib.suppress(BenchError, OSError):
+            assets.fetch(name)
+            fetched.append(name)
+    return fetched
+
+
+def is_offline(asked: bool) -> bool:
+    """Return whether no connection may be made: by --offline, or by BENCH_OFFLINE."""
+    return asked or os.environ.get(OFFLINE, "").strip().lower() not in ("", "0", "no", "false")
+
+
+def lacking(session: Session, run: Run) -> list[str]:
+    """Return what was missing on this machine - data, weights of extractors - and how to get it."""
+    unmeasured = {planned.unavailable for planned in session.plan if planned.unavailable}
+    ok = {record["key"] for record in run.records if record["status"] == "ok"}
+    for record in run.records:
+        own = record["status"] == "skipped" and ok >= set(record["uses"])
+        if record["task"] == "features" and own:
+            unmeasured.add(record["reason"])
+    return sorted(unmeasured)
+
+
 def exit_code(session: Session, run: Run) -> int:
     """Return the exit code that tells how a run went."""
     counts = Counter(record["status"] for record in run.records)
     if sum(counts[status] for status in BAD) or run.manifest.get("failed_again"):
         return EXIT_FAILED
-    if any(planned.unavailable for planned in session.plan):
+    if lacking(session, run):
         return EXIT_MISSING
     return 0 if counts["ok"] else EXIT_NOTHING_RAN

@@ -13,6 +13,10 @@ CHUNK = 4_000_000
 """Random numbers drawn at a time, so that memory does not grow with the number of images."""
 
 
+BLOCKS = 8
+"""Of a jackknife, unless said otherwise: seven degrees of freedom."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """An estimate with its confidence interval (95 % unless said otherwise)."""
@@ -143,14 +147,47 @@ def best_of_jackknife(
     if len({len(point.deleted) for point in curve}) != 1:
         raise Invalid("curve: expected points that all have the same number of blocks")
     sign = 1.0 if higher_is_better else -1.0
+    drawn = sign * _redrawn(curve, seed, resamples)
+    low, high = _percentiles(drawn.argmax(axis=1), confidence, method="nearest")
+    values = [sign * point.value for point in curve]
+    return int(np.argmax(values)), int(low), int(high)
+
+
+def gap_of_best(
+    curves: tuple[Sequence[Jackknife], Sequence[Jackknife]],
+    places: tuple[Sequence[float], Sequence[float]],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Return the interval of how much later the first curve has its minimum than the second.
+
+    Both are redrawn with the same deviations of the blocks, which they share: errors that move
+    both curves alike do not widen the difference.
+
+    Args:
+        curves: Two curves of distances over the same blocks.
+        places: Where their points are, such as numbers of steps.
+        seed: Of the redrawing.
+        resamples: Number of redrawn pairs.
+        confidence: Coverage aimed at.
+    """
+    first, second = (
+        np.asarray(place, dtype=np.float64)[_redrawn(curve, seed, resamples).argmin(axis=1)]
+        for curve, place in zip(curves, places, strict=True)
+    )
+    return _percentiles(first - second, confidence, method="nearest")
+
+
+def _redrawn(curve: Sequence[Jackknife], seed: int, resamples: int) -> np.ndarray:
+    """Return curves [resamples, K] from the normal distribution with the jackknife covariance."""
     values = np.array([point.value for point in curve])
     deleted = np.array([point.deleted for point in curve])
     blocks = deleted.shape[1]
     deviation = deleted - deleted.mean(axis=1, keepdims=True)
     normal = np.random.default_rng(seed).standard_normal((resamples, blocks))
-    drawn = values + math.sqrt((blocks - 1) / blocks) * normal @ deviation.T
-    low, high = _percentiles((sign * drawn).argmax(axis=1), confidence, method="nearest")
-    return int((sign * values).argmax()), int(low), int(high)
+    return values + math.sqrt((blocks - 1) / blocks) * normal @ deviation.T
 
 
 def t_quantile(freedom: int, confidence: float = 0.95) -> float:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+EXIT_INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

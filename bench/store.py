@@ -7,35 +7,36 @@
     <store>/locks/<key>.lock          held while a cell is measured
 
 A record is written to a temporary file, fsynced and renamed, so that it is there whole or not at
-all; it is written after its files, and taken away before they are replaced, so that it never
-speaks of files that it does not know. A record that cannot be used (see `bench.record`) counts as
+all. Where it replaces one with files, those are moved aside first, to `files/<key>.old/`, and
+removed last: whenever a process is killed, the store holds the old record and its files or the new
+one and its own (see `bench.recovery`). A record that cannot be used (see `bench.record`) counts as
 absent and is moved to `<store>/quarantine/`.
 """
 
 import contextlib
 import os
-import shutil
 import tempfile
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import disk, recovery
 from bench import record as records
 from bench.api import BenchError, StorageError
 from bench.disk import file_sha as file_sha
 from bench.disk import is_plain_file, read_plain, settled, sync_folder
 from bench.disk import write_atomically as write_atomically
-from bench.inputs import escaped
+from bench.inputs import escaped, printable
+from bench.quarantine import set_aside
 from bench.record import FORMAT as FORMAT
 from bench.record import LARGEST
 from bench.record import STATUSES as STATUSES
 from bench.record import Record as Record
 
 FOLDERS = ("cells", "files", "work", "partial", "locks")
-STALE_S = 3600.0
-"""A temporary file that is older was left by a process that was killed."""
+LATER = ("logs", "quarantine")
+"""Folders that are made once they are needed."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,24 @@ class Store:
     root: Path
 
     def prepare(self) -> None:
-        """Make the folders, and tidy up what killed processes left half-written.
+        """Make the folders, and put right what killed processes left.
 
         Raises:
-            StorageError: If the place is a file or cannot be written.
+            StorageError: If the place is a file or cannot be written, or a folder in it is a link:
+                what is written there would land elsewhere. The place itself may be a link.
         """
         try:
             if self.root.exists() and not self.root.is_dir():
                 raise StorageError(
                     f"{self.root} is a file, expected a folder; choose another --out"
                 )
+            for part in (*FOLDERS, *LATER):
+                _refuse_link(self.root / part)
             for part in FOLDERS:
                 (self.root / part).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
-            self._tidy()
+            recovery.tidy(self)
         except OSError as error:
             raise StorageError(
                 f"cannot write to {self.root}: {error.strerror or error}; choose another --out"
@@ -74,22 +78,28 @@ class Store:
         return self.root / "files" / key
 
     def work(self, key: str) -> Path:
-        """Return where a cell writes while it is measured."""
-        return self.root / "work" / key
+        """Return where a cell writes while it is measured; never a link to another place."""
+        return _refuse_link(self.root / "work" / key)
 
     def partial(self, key: str) -> Path:
-        """Return where half-done work of a key is kept."""
-        return self.root / "partial" / key
+        """Return where half-done work of a key is kept; never a link to another place."""
+        return _refuse_link(self.root / "partial" / key)
 
     def lock(self, key: str) -> Path:
         """Return the lock file that is held while the key is measured."""
-        return self.root / "locks" / f"{key}.lock"
+        return _refuse_link(self.root / "locks" / f"{key}.lock")
 
     def get(self, key: str) -> Record | None:
-        """Return a record, or None where there is no whole one; a damaged one is set aside."""
+        """Return a record, or None where there is no whole one; a damaged one is set aside.
+
+        An exchange that was cut short is settled first, unless somebody holds the key's lock.
+        """
+        if records.is_key(key) and os.path.lexists(f"{self.root}/files/{key}{recovery.OLD}"):
+            with self._changing(self.folder(key)):
+                recovery.if_free(self, key, recovery.settle_exchange)
         record, reason = self.look(key)
         if reason:
-            self._quarantine(key, reason)
+            set_aside(self.path(key), key, reason)
         return record
 
     def peek(self, key: str) -> Record | None:
@@ -114,48 +124,59 @@ class Store:
             BenchError: If it is no record; nothing is written then.
             StorageError: If it cannot be written.
         """
-        try:
-            content = records.written(record)
-        except (TypeError, ValueError) as error:
-            raise BenchError(f"cannot keep the record of '{record['label']}': {error}") from error
-        whole, reason = records.read(content, record["key"])
-        if whole is None:
-            raise BenchError(f"cannot keep the record of '{record['label']}': {reason}")
+        content, whole = _validated(record)
         write_atomically(self.path(record["key"]), content)
         return whole
 
-    def adopt(self, key: str, made: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Move a cell's files to their place; return name -> {sha256, bytes}.
+    def replace(self, record: Mapping[str, Any], made: Path | None, names: Iterable[str]) -> Record:
+        """Write a record and move its files to their place, instead of what the key has already.
 
-        A record that the key has already is taken away first: should this process be killed in
-        between, there are new files without a record, and never an old record with new files.
+        The key's lock must be held. Whenever this is cut short, the earlier record and its files
+        are there or the new ones, at the latest after `prepare`, `get` or `recover`.
+
+        Args:
+            record: What to keep; its `files` are told here.
+            made: The folder that holds the files; it is moved.
+            names: Those of its files that belong to the record.
 
         Raises:
-            BenchError: If a name is not that of a plain file in `made`; nothing is moved then.
-            StorageError: If the files cannot be moved.
+            BenchError: If it is no record, or a name is not that of a plain file in `made`; all is
+                as it was then.
+            StorageError: If it cannot be written; earlier results are kept.
         """
-        names = sorted(names)
-        for name in names:
-            if not records.is_plain_name(name) or not is_plain_file(made / name):
-                raise BenchError(
-                    f"{escaped(repr(name))} is no file of the cell; expected the plain "
-                    "name of a file in the cell's folder"
-                )
-        target = self.folder(key)
-        try:
-            facts = {name: settled(made / name) for name in names}
-            if names:
+        key, names = record["key"], sorted(names)
+        path, target = self.path(key), self.folder(key)
+        aside = target.with_name(key + recovery.OLD)
+        with self._changing(made or path):
+            facts = _facts(made, names)
+            if made and facts:
                 sync_folder(made)
-            self.path(key).unlink(missing_ok=True)
-            sync_folder(self.path(key).parent)
-            if target.exists():
-                shutil.rmtree(target)
-            if names:
-                made.replace(target)
-            sync_folder(target.parent)
+        content, whole = _validated({**record, "files": facts})
+        self.recover(key)
+        try:
+            with disk.beside(path, content) as temporary:
+                if os.path.lexists(target):
+                    target.rename(aside)
+                if made and facts:
+                    made.rename(target)
+                sync_folder(target.parent)
+                temporary.replace(path)
+                sync_folder(path.parent)
+            disk.discard(aside)
         except OSError as error:
-            raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
-        return facts
+            with contextlib.suppress(StorageError):  # the next `prepare` tries again
+                self.recover(key)
+            raise disk.unwritable(path, error) from error
+        return whole
+
+    def recover(self, key: str) -> None:
+        """Settle an exchange of the key's files that was cut short; its lock must be held.
+
+        Raises:
+            StorageError: If the files cannot be read or moved; nothing is lost then.
+        """
+        with self._changing(self.folder(key)):
+            recovery.settle_exchange(self, key)
 
     def file(self, key: str, name: str) -> Path:
         """Return a cell's file after checking it against its record.
@@ -183,57 +204,57 @@ class Store:
 
     def is_whole(self, record: Mapping[str, Any]) -> bool:
         """Return whether the files of a record are there, by name and size."""
-        folder = self.folder(record["key"])
-        return all(
-            is_plain_file(folder / name) and (folder / name).stat().st_size == facts["bytes"]
-            for name, facts in record["files"].items()
-        )
+        return disk.holds(self.folder(record["key"]), record["files"], hashed=False)
 
-    def _tidy(self) -> None:
-        with os.scandir(self.root / "cells") as found:
-            left = [entry for entry in found if entry.name.startswith(".")]
-        for entry in left:
-            with contextlib.suppress(OSError):  # somebody else's, or gone by now
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_S:
-                    Path(entry.path).unlink()
+    def is_sound(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the files of a record are what was measured, by their sha256.
 
-    def _quarantine(self, key: str, reason: str) -> None:
-        """Set a damaged record aside, beside earlier ones of its key."""
-        path, place = self.path(key), self.root / "quarantine"
+        A file is read once in this process for each size, inode and time of change.
+        """
         try:
-            place.mkdir(exist_ok=True)
-            note = _claimed(place, key, reason)
-            aside = place / f"{note.name.removesuffix('.reason.txt')}.json"
-            try:
-                path.replace(aside)
-            except FileNotFoundError:  # another process was faster
-                note.unlink()
-                return
-            self._give_back(key, aside, note)
+            return disk.holds(self.folder(record["key"]), record["files"], hashed=True)
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def _changing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise StorageError(
-                f"cannot set aside damaged {path}: {error.strerror or error}"
-            ) from error
-
-    def _give_back(self, key: str, aside: Path, note: Path) -> None:
-        """Undo it if a whole record was caught, which another process wrote a moment ago."""
-        content, _ = read_plain(aside, LARGEST)
-        if content is not None and not records.fault(content, key):
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, self.path(key))
-            aside.unlink()
-            note.unlink()
+            raise disk.unwritable(path, error) from error
 
 
-def _claimed(place: Path, key: str, reason: str) -> Path:
-    """Write the reason under the first name that is free for both the reason and the record."""
-    count = 0
-    while True:
-        stem = f"{key}.{count}" if count else key
-        count += 1
-        if not os.path.lexists(place / f"{stem}.json"):
-            with contextlib.suppress(FileExistsError):
-                note = place / f"{stem}.reason.txt"
-                with note.open("x", encoding="utf-8") as file:
-                    file.write(f"{reason}\n")
-                return note
+def _validated(record: Mapping[str, Any]) -> tuple[bytes, Record]:
+    """Return the content of a record's file, and the record as it will be read."""
+    try:
+        content = records.written(record)
+        whole, reason = records.read(content, record["key"])
+    except (TypeError, ValueError, RecursionError) as error:
+        whole, reason = None, str(error)
+    if whole is None:
+        label = printable(record["label"])
+        raise BenchError(f"cannot keep the record of '{label}': {printable(reason)}")
+    return content, whole
+
+
+def _facts(made: Path | None, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return name -> {sha256, bytes} of files that a cell made, and that outlive a power cut."""
+    facts = {}
+    for name in names:
+        if made is None or not records.is_plain_name(name) or not is_plain_file(made / name):
+            raise BenchError(
+                f"{escaped(repr(name))} is no file of the cell; expected the plain "
+                "name of a file in the cell's folder"
+            )
+        facts[name] = settled(made / name)
+    return facts
+
+
+def _refuse_link(path: Path) -> Path:
+    """Return a path of the store, which must be in the store."""
+    if path.is_symlink():
+        raise StorageError(
+            f"{printable(path)} is a link; links are not followed in a store: remove it, or "
+            "choose another --out"
+        )
+    return path

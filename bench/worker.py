@@ -2,9 +2,10 @@
 
 Started with `python -P -m bench.worker LIFELINE`. Whatever a plug-in prints goes to standard
 error, which the runner sends to a log file; the events have a channel of their own. A request is
-{"cell": ..., "key": ..., "keys": [...], "store": ..., "device": ..., "threads": ...}, or the word
-PAUSE, which asks the cell at hand to save its place and stop; the events are {"event": "progress",
-"done", "total"} and, last, {"event": "done", "status", "reason", "rows", "files"}.
+{"number": ..., "cell": ..., "key": ..., "keys": [...], "store": ..., "device": ..., "threads":
+...}, or the word PAUSE, which asks the cell at hand to save its place and stop; the events are
+{"event": "progress", "of", "done", "total"} and, last, {"event": "done", "of", "status", "reason",
+"rows", "files", "retire"}, where "of" is the request's number.
 """
 
 import contextlib
@@ -31,25 +32,42 @@ PAUSED = "paused"
 """The status of an answer that stands for no record: the cell goes on in another run."""
 
 LONGEST_REASON = 2000
+SPARE = 4
+"""A worker that keeps more than this part of a cell's memory is replaced."""
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a process to end."""
 
 _pausing = threading.Event()
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the runner hears them, and decides
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
     _guard(int(sys.argv[1]))
-    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    orders = os.fdopen(os.dup(0), encoding="utf-8")
+    for number in ASKING:  # the runner hears them, and decides; what a cell starts may be ended
+        signal.signal(number, lambda number, frame: None)
+    os.register_at_fork(after_in_child=_be_ordinary)
+    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="surrogatepass")
+    orders = os.fdopen(os.dup(0), encoding="utf-8", errors="surrogatepass")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(2, 1)  # from here on, print() goes to the log,
     os.dup2(nothing, 0)  # and a plug-in, or what it starts, cannot read the runner's orders
     requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders, requests), daemon=True).start()
+    itself = os.getpid()
     while (line := requests.get()) is not None:
-        answer = measure(canonical.loads(line), events)
-        print(canonical.dumps({"event": "done", **answer}), file=events)
+        request = canonical.loads(line)
+        answer = measure(request, events)
+        if os.getpid() != itself:
+            os._exit(1)  # a fork that a cell made and let return: the answer is not its to give
+        done = {"event": "done", "of": request["number"], **answer}
+        print(canonical.dumps(done), file=events)
+
+
+def _be_ordinary() -> None:
+    for number in ASKING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _guard(lifeline: int) -> None:
@@ -95,7 +113,8 @@ def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dic
     try:
         outcome = _run(request, events, changes)
         files = _checked(outcome.files, Path(request["folder"]))
-        rows = canonical.loads(canonical.dumps(list(outcome.rows)))  # here, a bad row is the cell's
+        text = canonical.dumps(list(outcome.rows))
+        rows = canonical.loads(text.encode())  # here, where a bad row is the cell's own fault
     except Paused:
         unasked = _answer("failed", "the task raised Paused, but nobody had asked it to")
         return _answer(PAUSED, "") if _pausing.is_set() else unasked
@@ -146,10 +165,11 @@ def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
     last = [0.0]
 
     def progress(done: int, total: int) -> None:
+        done, total = int(done), int(total)
         now = time.monotonic()
         if now - last[0] >= PROGRESS_EVERY_S:
             last[0] = now
-            event = {"event": "progress", "done": done, "total": total}
+            event = {"event": "progress", "of": request["number"], "done": done, "total": total}
             print(canonical.dumps(event), file=events)
 
     keys = {id(used): key for used, key in zip(cell.uses, request["keys"], strict=True)}
@@ -158,7 +178,9 @@ def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
     )
     task = find(Kind.TASK, cell.task).build
     settle(request["key"], request["threads"], deterministic=not cell.timing)
-    with preserved(changes):  # begins here: what importing the task has changed stays
+    with preserved(
+        changes, spare_bytes=request["limit_bytes"] // SPARE
+    ):  # begins here: what importing the task has changed stays
         return task(cell, context)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from bench import registry
+from bench import plan, registry
 from bench.locks import machine_lock
-from bench.plan import Plan, _Adder, _Keys
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
@@ -67,12 +66,4 @@ def toys(monkeypatch):
 @pytest.fixture
 def plan_of():
     """Return what makes a plan of some cells."""
-
-    def make(*cells):
-        plan = Plan()
-        adder = _Adder(plan, _Keys("cpu"))
-        for cell in cells:
-            adder.add("test", cell)
-        return plan
-
-    return make
+    return lambda *cells: plan.plan_of(cells, purpose="test")

@@ -95,31 +95,36 @@ def sample(study: Study, backbone: str, steps: int) -> Cell:
     )
 
 
-def real_features(study: Study) -> Cell:
-    """Return the features of the real images: twice `n_real` where there are as many (floor)."""
+def real_features(study: Study, split: str = "train") -> Cell:
+    """Return the features of real images.
+
+    Of those that may have been trained on, twice `n_real` where there are as many (for the floor);
+    of held-out ones, `n_real`.
+    """
     budget = study.budget
     return Cell(
         "features",
         {
             "features": {"name": budget.generation.features},
             "dataset": study.dataset,
-            "split": "train",
-            "n": 2 * budget.generation.n_real,
+            "split": split,
+            "n": budget.generation.n_real * (2 if split == "train" else 1),
             "micro_batch": budget.micro_batch,
         },
     )
 
 
 def frechet(study: Study, backbone: str, steps: int) -> Cell:
-    """Return the distance between a generated set and real images."""
+    """Return the distances between a generated set and real images, known and held out."""
     budget = study.budget
+    images = sample(study, backbone, steps)
     generated = Cell(
         "features",
         {
             "features": {"name": budget.generation.features},
             "micro_batch": budget.micro_batch,
         },
-        uses=(sample(study, backbone, steps),),
+        uses=(images,),
     )
     return Cell(
         "frechet",
@@ -132,7 +137,7 @@ def frechet(study: Study, backbone: str, steps: int) -> Cell:
             "n_real": budget.generation.n_real,
             "blocks": budget.generation.blocks,
         },
-        uses=(generated, real_features(study)),
+        uses=(generated, real_features(study), real_features(study, "test"), images),
     )
 
 

@@ -11,23 +11,24 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from bench.api import Invalid, StorageError
+from bench.api import StorageError
+from bench.metrics import trunk
 
 WEIGHTS = "lpips_alex.safetensors"
 WEIGHTS_SHA = "e34f609e3a72a82a5ee3b97e290c54b89577de5208ed82259bc2068adcfeaeeb"
 CHANNELS = (64, 192, 384, 256, 256)
-SMALLEST = 64
-"""Smaller images are enlarged to this side: the trunk needs 31 pixels, LPIPS' authors advise 64."""
-RESIZE = f"bilinear-{SMALLEST}"
 
 
 class Trunk(nn.Module):
     """The five convolutions of AlexNet; frozen, in evaluation mode.
 
     Source: Krizhevsky 2014 ("One weird trick"), torchvision's AlexNet, weights IMAGENET1K_V1.
+
+    Args:
+        precision: "float32" or "bfloat16".
     """
 
-    def __init__(self):
+    def __init__(self, precision: str = "float32"):
         super().__init__()
         first, second, third, fourth, fifth = CHANNELS
         self.features = nn.Sequential(
@@ -45,7 +46,7 @@ class Trunk(nn.Module):
             nn.ReLU(),
         )
         self.load_state_dict({k: v for k, v in weights().items() if k.startswith("features.")})
-        self.eval().requires_grad_(False)
+        trunk.frozen(self, precision)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Map normalised images [B,3,H,W] to the outputs of the five ReLUs."""
@@ -78,26 +79,3 @@ def weights() -> dict[str, torch.Tensor]:
             f"{WEIGHTS_SHA[:12]}; reinstall the package"
         )
     return safetensors.torch.load(data)
-
-
-def resize_of(images: torch.Tensor) -> str:
-    """Return what `prepare` does to images of this size: "none" or "bilinear-64"."""
-    return RESIZE if min(images.shape[-2:]) < SMALLEST else "none"
-
-
-def prepare(images: torch.Tensor) -> torch.Tensor:
-    """Return images [B,1|3,H,W] with three channels and no side below 64.
-
-    Grey is repeated; enlarging is bilinear with half-pixel centres and keeps the aspect ratio.
-
-    Raises:
-        Invalid: If there are neither one nor three channels.
-    """
-    if images.shape[1] not in (1, 3):
-        raise Invalid(f"AlexNet: images with {images.shape[1]} channels, expected 1 or 3")
-    images = images.expand(-1, 3, -1, -1)
-    if resize_of(images) == "none":
-        return images
-    shortest = min(images.shape[-2:])
-    size = [round(side * SMALLEST / shortest) for side in images.shape[-2:]]
-    return nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""Structural similarity with the Gaussian window of its authors."""
+"""Structural similarity with the Gaussian window of its authors, and as the paper's code has it."""
 
 import torch
 
@@ -7,16 +7,18 @@ from bench.metrics.guard import check_images
 
 WINDOW = 11
 SIGMA = 1.5
-C1 = 0.01**2
-"""(K1 * data range)^2; the data range is 1, never guessed from the images."""
-C2 = 0.03**2
+K1 = 0.01
+K2 = 0.03
+NOTEBOOK_WINDOW = 7
+NOTEBOOK_RANGE = 2.0
 
 
 def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the structural similarity [B] (float64) of images [B,C,H,W] in [0, 1].
 
     The mean over channels and over those pixels whose whole window lies inside the image, so that
-    no rule for borders enters. Population (not sample) covariance.
+    no rule for borders enters. Population (not sample) covariance. The data range is 1, never
+    guessed from the images.
 
     Source: Wang, Bovik, Sheikh, Simoncelli 2004, equation 13: window 11, sigma 1.5, K1 = 0.01,
         K2 = 0.03.
@@ -28,33 +30,72 @@ def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         Invalid: If a side is below 11 pixels: the window does not fit, and another window or a
             padded image would be another metric under the same name.
     """
+    _check(x, y, WINDOW)
+    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    weights = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
+    return _similarity(x, y, (weights / weights.sum()).tolist(), data_range=1.0)
+
+
+def ssim_authors(
+    x: torch.Tensor, y: torch.Tensor, *, data_range: float = NOTEBOOK_RANGE
+) -> torch.Tensor:
+    """Return SSIM [B] (float64) as the notebook of Calvo-Ordonez et al. computes it.
+
+    Only there to explain a gap to the paper's tables; it flatters. A flat window of 7x7, sample
+    covariance, the mean over channels: scikit-image's defaults. Where the notebook follows one
+    network step by step it names no data range, for which scikit-image then took 2 for floats:
+    four times the constants that damp the ratio. Where it compares two networks, and for DnCNN,
+    the autoencoder and BM3D, it names 1. The paper does not say which of the two it prints.
+
+    Source: scikit-image 0.19, `structural_similarity` with no argument but the axis of channels.
+    Differs: in double precision, for images in [0, 1]; the notebook does not clip.
+
+    Raises:
+        Invalid: If a side is below 7 pixels.
+    """
+    _check(x, y, NOTEBOOK_WINDOW)
+    weights = [1 / NOTEBOOK_WINDOW] * NOTEBOOK_WINDOW
+    pixels = NOTEBOOK_WINDOW**2
+    return _similarity(x, y, weights, data_range=data_range, unbias=pixels / (pixels - 1))
+
+
+def _check(x: torch.Tensor, y: torch.Tensor, window: int) -> None:
     check_images(y, "y", like=check_images(x, "x"))
-    if min(x.shape[-2:]) < WINDOW:
+    if min(x.shape[-2:]) < window:
         raise Invalid(
             f"SSIM: images of {x.shape[-2]}x{x.shape[-1]} pixels, expected at least "
-            f"{WINDOW}x{WINDOW}; resize them first and say so"
+            f"{window}x{window}; resize them first and say so"
         )
-    # Double precision: E[x^2] - E[x]^2 cancels, and flat regions are of the size of C2.
+
+
+def _similarity(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    weights: list[float],
+    *,
+    data_range: float,
+    unbias: float = 1.0,
+) -> torch.Tensor:
+    """Return the mean over windows; `unbias` multiplies the covariances."""
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    # Double precision: E[x^2] - E[x]^2 cancels, and flat regions are of the size of c2.
     x, y = x.double(), y.double()
-    mean_x, mean_y, xx, yy, xy = _blur(torch.stack((x, y, x * x, y * y, x * y)))
+    mean_x, mean_y, xx, yy, xy = _blur(torch.stack((x, y, x * x, y * y, x * y)), weights)
     square = mean_x.square() + mean_y.square()
     product = mean_x * mean_y
-    similarity = (2 * product + C1) * (2 * (xy - product) + C2)
-    similarity /= (square + C1) * (xx + yy - square + C2)
+    similarity = (2 * product + c1) * (2 * unbias * (xy - product) + c2)
+    similarity /= (square + c1) * (unbias * (xx + yy - square) + c2)
     return similarity.flatten(1).mean(dim=1)
 
 
-def _blur(maps: torch.Tensor) -> torch.Tensor:
-    """Blur the last two dimensions where the window fits: H, W shrink by 10.
+def _blur(maps: torch.Tensor, weights: list[float]) -> torch.Tensor:
+    """Blur the last two dimensions where the window fits: H, W shrink by the window less one.
 
     Sums of shifted slices rather than a convolution: as fast in double precision, and every pixel
     is the same sum in the same order whatever the batch.
     """
-    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
-    weights = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
-    weights = (weights / weights.sum()).tolist()
     for dim in (-2, -1):
-        size = maps.shape[dim] - WINDOW + 1
+        size = maps.shape[dim] - len(weights) + 1
         blurred = maps.narrow(dim, 0, size) * weights[0]
         for start, weight in enumerate(weights[1:], start=1):
             blurred.add_(maps.narrow(dim, start, size), alpha=weight)

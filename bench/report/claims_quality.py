@@ -54,7 +54,7 @@ def fewer_steps(run: RunLike) -> Evidence:
     texts, verdicts, n = [], [], []
     for pair in _pairs(run):
         ours, base = (curve.best_steps for curve in pair)
-        gap = _ranged(ours, base)
+        gap = pair[0].steps_beyond(pair[1]) or _ranged(ours, base)
         texts.append(f"{pair[0].dataset}: {ours.value:.0f} against {base.value:.0f} steps")
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
         n.append(_images(pair))

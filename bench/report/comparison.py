@@ -133,6 +133,14 @@ def number(value: float | None, digits: int = 2) -> str:
     return f"{value:,.{digits}f}" if digits else f"{value:,.0f}"
 
 
+def plus_minus(value: float | None, error: float | None, digits: int) -> str:
+    """Return a number with its standard error, where that is known."""
+    if not known(value):
+        return DASH
+    spread = f" ± {error:.{digits}f}" if known(error) else ""
+    return f"{value:,.{digits}f}{spread}"
+
+
 def seconds(value: float | None) -> str:
     """Return a time as text: hundredths as the paper prints, finer below a second."""
     if not known(value) or value >= 1:

@@ -6,8 +6,9 @@ import pandas as pd
 
 from bench.report.comparison import Value
 from bench.report.names import PAPER_RECIPE, ordered
+from bench.report.paired import Triple
 from bench.report.rows import RunLike, floating, integer, listed, ok, text_of
-from bench.statistics import Jackknife, best_of_jackknife
+from bench.statistics import Jackknife, best_of_jackknife, gap_of_best
 
 COLUMNS = (
     "backbone",
@@ -28,15 +29,43 @@ COLUMNS = (
     "n_real",
     "floor",
     "floor_n",
+    "floor_against",
+    "infinity",
+    "infinity_low",
+    "infinity_high",
+    "infinity_se",
+    "infinity_n",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "n_manifold",
+    "nearest_training",
+    "nearest_training_held_out",
+    "nearest_share",
+    "n_training",
+    "n_held_out",
+    "leads",
     "dimension",
     "image_size",
     "channels",
     "scale",
     "leave_one_out",
 )
-NUMBERS = ("frechet", "low", "high", "kid", "kid_se", "floor")
+NUMBERS = (
+    *("frechet", "low", "high", "kid", "kid_se", "floor"),
+    *("infinity", "infinity_low", "infinity_high", "infinity_se"),
+    *("precision", "recall", "density", "coverage"),
+    *("nearest_training", "nearest_training_held_out", "nearest_share"),
+)
+"""Of which the seeds' mean is taken."""
 PRIMARY = "inception"
 """The only features whose Frechet distance may be called FID."""
+
+
+def kernel_name(features: str) -> str:
+    """Return what the kernel distance in these features is called."""
+    return "KID" if features == PRIMARY else f"KID ({features})"
 
 
 def distance_name(features: str) -> str:
@@ -75,12 +104,17 @@ class Curve:
 
     @property
     def small_sample(self) -> bool:
-        """Whether no more images were scored than the features have dimensions.
+        """Whether the kernel distance leads: a side has no more images than feature dimensions.
 
         The covariance of n images has rank n - 1 at most.
         """
-        dimension, n = integer(self.best["dimension"]), integer(self.best["n_generated"])
-        return dimension is not None and n is not None and n <= dimension
+        said = text_of(self.best["leads"])
+        if said is not None:
+            return said == "kid"
+        dimension = integer(self.best["dimension"])
+        sides = [integer(self.best[name]) for name in ("n_generated", "n_real")]
+        counts = [n for n in sides if n is not None]
+        return dimension is not None and bool(counts) and min(counts) <= dimension
 
     @property
     def protocol(self) -> str:
@@ -105,15 +139,37 @@ class Curve:
         the few jackknife curves themselves lie too close together. No range for several seeds.
         """
         best = float(self.best["steps"])
-        deleted = [listed(cell) for cell in self.points["leave_one_out"]]
-        single = len(self.seeds) == len(self.points)
-        if not single or len(deleted[0]) < 2 or len({len(d) for d in deleted}) != 1:
+        whole = self.jackknives
+        if not whole:
             return Value(best, n=self.value.n)
-        values = self.points["frechet"].tolist()
-        whole = [Jackknife(v, tuple(d)) for v, d in zip(values, deleted, strict=True)]
         _, *ends = best_of_jackknife(whole)
         low, high = (float(self.points["steps"].iloc[end]) for end in ends)
         return Value(best, min(best, low), max(best, high), self.value.n)
+
+    @property
+    def jackknives(self) -> list[Jackknife]:
+        """The points with each block left out; none for several seeds or unequal blocks."""
+        deleted = [listed(cell) for cell in self.points["leave_one_out"]]
+        single = len(self.seeds) == len(self.points)
+        if not single or len(deleted[0]) < 2 or len({len(d) for d in deleted}) != 1:
+            return []
+        values = self.points["frechet"].tolist()
+        return [Jackknife(v, tuple(d)) for v, d in zip(values, deleted, strict=True)]
+
+    def steps_beyond(self, other: "Curve") -> Triple | None:
+        """Return how many more steps this network's best takes, with the interval of that.
+
+        Both curves are redrawn together: their blocks hold the same starting noise and the same
+        real images, so what both share cancels. None where the blocks are not the same.
+        """
+        mine, theirs = self.jackknives, other.jackknives
+        same = self.value.n == other.value.n and mine and theirs
+        if not same or len(mine[0].deleted) != len(theirs[0].deleted):
+            return None
+        gap = float(self.best["steps"]) - float(other.best["steps"])
+        steps = [curve.points["steps"].tolist() for curve in (self, other)]
+        low, high = gap_of_best((mine, theirs), (steps[0], steps[1]))
+        return gap, min(gap, low), max(gap, high)
 
     def steps_to(self, level: float) -> int | None:
         """Return the fewest measured steps whose mean distance is at most `level`."""

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from bench.report import style
-from bench.report.curves import Curve, curves, distance_name
+from bench.report.curves import Curve, curves, distance_name, kernel_name
 from bench.report.labels import end_labels
-from bench.report.rows import RunLike, floating
+from bench.report.rows import RunLike, floating, listed
+from bench.statistics import t_quantile
 
 
 @style.styled
@@ -19,61 +21,94 @@ def draw_distance(run: RunLike, folder: Path) -> list[Path] | str:
         groups.setdefault((curve.dataset, curve.recipe, curve.features), []).append(curve)
     if not groups:
         return "no distances in this run"
-    figure, axes = style.panels(len(groups), width=4.6, height=3.1, columns=2)
-    for panel, (key, found) in zip(axes, groups.items(), strict=True):
-        _panel(panel, key, found)
+    shown = [(metric, found) for found in groups.values() for metric in _metrics(found)]
+    figure, axes = style.panels(len(shown), width=4.6, height=3.1, columns=2)
+    for panel, (metric, found) in zip(axes, shown, strict=True):
+        _panel(panel, found, metric)
     figure.draw_without_rendering()
-    for panel, found in zip(axes, groups.values(), strict=True):
-        ends = [(c.backbone, *c.points[["steps", "frechet"]].iloc[-1].astype(float)) for c in found]
-        end_labels(panel, ends, {c.backbone: f"best: {int(c.best['steps'])}" for c in found})
+    for panel, (metric, found) in zip(axes, shown, strict=True):
+        ends = [(c.backbone, *c.points[["steps", metric]].iloc[-1].astype(float)) for c in found]
+        end_labels(
+            panel, ends, {c.backbone: f"best: {_best(c, metric)['steps']:.0f}" for c in found}
+        )
     return style.save(figure, folder, "distance_against_steps")
 
 
-def _panel(axes: Axes, key: tuple[str, str, str], found: list[Curve]) -> None:
-    dataset, recipe, features = key
-    values = [v for c in found for v in c.points["frechet"]]
+def _metrics(found: list[Curve]) -> list[str]:
+    """Return what a group is drawn in: the kernel distance first, where it leads."""
+    leads = any(c.small_sample for c in found) and all(c.points["kid"].notna().all() for c in found)
+    return ["kid", "frechet"] if leads else ["frechet"]
+
+
+def _best(curve: Curve, metric: str) -> pd.Series:
+    return curve.points.loc[curve.points[metric].idxmin()]
+
+
+def _panel(axes: Axes, found: list[Curve], metric: str) -> None:
+    first = found[0]
+    values = [v for c in found for v in c.points[metric]]
     axes.set_xscale("log")
-    if max(values) > 8 * max(min(values), 1e-12):
+    if min(values) > 0 and max(values) > 8 * min(values):
         axes.set_yscale("log")
     for curve in found:
-        _curve(axes, curve)
-    floor = next((f for c in found if (f := floating(c.best["floor"])) is not None), None)
-    if floor is not None:
-        axes.axhline(floor, color=style.GREY, linewidth=1, linestyle=(0, (2, 2)))
-        axes.annotate(
-            "floor: real against real",
-            (0.01, floor),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            fontsize=7,
-            color=style.GREY,
-        )
-    if axes.get_yscale() == "linear":
+        _curve(axes, curve, metric)
+    if metric == "frechet":
+        _floor(axes, found)
+    if axes.get_yscale() == "linear" and min(values) >= 0:
         axes.set_ylim(bottom=0)
     _ticks(axes, sorted({int(s) for c in found for s in c.points["steps"]}))
-    axes.set_title(f"{dataset} ({recipe})")
+    axes.set_title(f"{first.dataset} ({first.recipe})")
     axes.set_xlabel("sampling steps")
-    axes.set_ylabel(distance_name(features))
-    first = found[0].best
-    style.corner(axes, f"N = {int(first['n_generated'])} / {int(first['n_real'])} real")
+    if metric == "kid":
+        axes.set_ylabel(kernel_name(first.features))
+    else:
+        small = any(c.small_sample for c in found)
+        axes.set_ylabel(distance_name(first.features) + (", few images" if small else ""))
+    row = first.best
+    style.corner(axes, f"N = {int(row['n_generated'])} / {int(row['n_real'])} real")
 
 
-def _curve(axes: Axes, curve: Curve) -> None:
+def _floor(axes: Axes, found: list[Curve]) -> None:
+    """Draw what real images score against other real images."""
+    floor = next((f for c in found if (f := floating(c.best["floor"])) is not None), None)
+    if floor is None:
+        return
+    axes.axhline(floor, color=style.GREY, linewidth=1, linestyle=(0, (2, 2)))
+    axes.annotate(
+        "floor: real against real",
+        (0.01, floor),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=7,
+        color=style.GREY,
+    )
+
+
+def _band(curve: Curve, metric: str) -> tuple[pd.Series, pd.Series]:
+    """Return the ends of the 95 % interval along the curve."""
+    points = curve.points
+    if metric == "frechet":
+        return points["low"], points["high"]
+    blocks = max(len(listed(curve.best["leave_one_out"])), 2)
+    reach = t_quantile(blocks - 1) * points["kid_se"]
+    return points["kid"] - reach, points["kid"] + reach
+
+
+def _curve(axes: Axes, curve: Curve, metric: str) -> None:
     look, points = style.look(curve.backbone), curve.points
     steps = points["steps"]
-    if points["low"].notna().all() and points["high"].notna().all():
-        axes.fill_between(
-            steps, points["low"], points["high"], color=look.colour, alpha=0.15, linewidth=0
-        )
+    low, high = _band(curve, metric)
+    if low.notna().all() and high.notna().all():
+        axes.fill_between(steps, low, high, color=look.colour, alpha=0.15, linewidth=0)
     if len(curve.seeds) > len(points) and curve.seeds["seed"].notna().any():
         for _, seed in curve.seeds.groupby("seed"):
-            axes.plot(seed["steps"], seed["frechet"], color=look.colour, linewidth=0.5, alpha=0.5)
-    axes.plot(steps, points["frechet"], color=look.colour, linestyle=look.dash, marker=look.marker)
-    best = curve.best
+            axes.plot(seed["steps"], seed[metric], color=look.colour, linewidth=0.5, alpha=0.5)
+    axes.plot(steps, points[metric], color=look.colour, linestyle=look.dash, marker=look.marker)
+    best = _best(curve, metric)
     axes.plot(
         best["steps"],
-        best["frechet"],
+        best[metric],
         marker="o",
         markersize=10,
         markerfacecolor="none",

@@ -65,7 +65,7 @@ def report_markdown(
     Args:
         facts: About the run.
         judged: The paper's claims with verdicts.
-        tables: Tables 1 to 5.
+        tables: Tables 1 to 5, and those of our own.
         drawn: The figures, or why there are none.
         pictures: Figure title -> path of its picture, relative to the report.
     """

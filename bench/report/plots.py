@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.report.fig_cost import draw_costs, draw_latency
 from bench.report.fig_distance import draw_distance
 from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
+from bench.report.fig_pairs import draw_pairs
 from bench.report.fig_restore import draw_noise, draw_tradeoff
 from bench.report.fig_samples import draw_samples, draw_samples_by_steps
 from bench.report.fig_training import draw_training
@@ -58,7 +59,8 @@ FIGURES = (
     Figure(
         "Distance against sampling steps",
         "Mean distance between generated and real images, with its 95 % interval; the ring marks "
-        "each network's best number of steps, as in Table 1.",
+        "each network's best number of steps, as in Table 1. Where there are no more images than "
+        "feature dimensions, the kernel distance comes first.",
         "Line chart of the distance to real images against sampling steps, one line per network, "
         "with the distance of two halves of the real images as floor.",
         draw_distance,
@@ -74,6 +76,13 @@ FIGURES = (
         "A column starts from the same noise in every row.",
         "Rows of generated images, one row per network and number of sampling steps.",
         draw_samples_by_steps,
+    ),
+    Figure(
+        "Closest pairs",
+        "The generated images that lie nearest to a training image in feature space, above that "
+        "image; the closest pair first. Equal pictures would be memorised ones.",
+        "Rows of generated images, each above the training image nearest to it.",
+        draw_pairs,
     ),
     Figure(
         "Perception against distortion",

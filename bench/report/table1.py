@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from bench.report import comparison as c
-from bench.report.curves import Curve, curves, distance_name, primary
+from bench.report.curves import Curve, curves, distance_name, kernel_name, primary
 from bench.report.latency import latency_of, timings
 from bench.report.names import NETWORK_NOTE, PAPER_RECIPE, paper_column, printed
 from bench.report.paper import lookup
@@ -90,7 +90,28 @@ def _lines(run: RunLike, found: Measured, main: set[str]) -> list[c.Line]:
             c.line(run, place, ("steps", "steps"), ours=steps, judged=judged("steps", steps)),
             c.line(run, timed, ("time", "s"), ours=found.time, judged=judged("time", found.time)),
         ]
-    return first + _kid(run, place, curve)
+    return [*first, *_limits(run, place, curve), *_kid(run, place, curve)]
+
+
+def _limits(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
+    """Return where the distance tends to with the number of images, and its floor."""
+    name, row, lines = distance_name(curve.features), curve.best, []
+    limit = floating(row["infinity"])
+    if limit is not None:
+        sizes = ", ".join(f"{n:.0f}" for n in listed(row["infinity_n"]))
+        words = f"{place.protocol}; a line in 1/N through N = {sizes}; both sets shrink together"
+        value = c.Value(limit, floating(row["infinity_low"]), floating(row["infinity_high"]))
+        lines.append((f"{name}, N to infinity", words, value))
+    floor = floating(row["floor"])
+    if floor is not None:
+        against = integer(row["floor_against"])
+        words = f"{place.protocol}; other real images in the place of the generated ones"
+        words += f", against {against:,}" if against is not None else ""
+        lines.append((f"{name}, floor", words, c.Value(floor, n=integer(row["floor_n"]))))
+    return [
+        c.line(run, replace(place, protocol=words), (metric, "1"), ours=value, judged=(None, None))
+        for metric, words, value in lines
+    ]
 
 
 def _kid(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
@@ -108,7 +129,7 @@ def _kid(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
         words = f"{place.protocol}; interval by Student's t, {freedom} degrees of freedom"
         words += "" if known > 1 else " (number of blocks not recorded)"
         place = replace(place, protocol=words)
-    return [c.line(run, place, (f"KID ({curve.features})", "1"), ours=value, judged=(None, None))]
+    return [c.line(run, place, (kernel_name(curve.features), "1"), ours=value, judged=(None, None))]
 
 
 def iso_quality(run: RunLike, pair: list[Measured], times: pd.DataFrame) -> list[c.Line]:
@@ -171,18 +192,37 @@ def _absent(run: RunLike, measured: set[tuple[str, str]]) -> list[c.Line]:
 def _notes(found: list[Measured]) -> list[str]:
     notes = []
     for dataset in sorted({m.curve.dataset for m in found}):
-        one = next(m.curve for m in found if m.curve.dataset == dataset)
-        row = one.best
+        here = [m.curve for m in found if m.curve.dataset == dataset]
+        row = here[0].best
         floor, half = floating(row["floor"]), integer(row["floor_n"])
         text = f"{dataset}: N = {integer(row['n_generated'])} generated against "
         text += f"{integer(row['n_real'])} real images"
         if floor is not None:
             text += f"; floor {floor:.3g} ({half} other real images against the same)"
-        if any(m.curve.small_sample for m in found if m.curve.dataset == dataset):
-            text += "; no more images than feature dimensions, so KID leads and the distance is "
-            text += "given in brackets"
         notes.append(text + ".")
+        if any(curve.small_sample for curve in here):
+            notes.append(_small(here))
+    if any(floating(m.curve.best["infinity"]) is not None for m in found):
+        notes.append(
+            "N → ∞: a line in 1/N through the distances of nested parts of both sets (Chong and "
+            "Forsyth 2020); it may fall below 0 by chance, and needs more images than dimensions."
+        )
     return notes
+
+
+def _small(here: list[Curve]) -> str:
+    """Return what to believe where there are no more images than feature dimensions."""
+    best = ", ".join(
+        f"{printed(curve.backbone)} {curve.points.loc[curve.points['kid'].idxmin(), 'steps']:.0f}"
+        for curve in here
+        if curve.points["kid"].notna().any()
+    )
+    text = (
+        f"{here[0].dataset}: no more images than the {integer(here[0].best['dimension'])} feature "
+        "dimensions, so KID leads and the Fréchet distance, by which the best steps are chosen, is "
+        "given in brackets"
+    )
+    return f"{text}; steps of the smallest KID: {best}." if best else f"{text}."
 
 
 def table1(run: RunLike) -> c.Table:

@@ -1,17 +1,20 @@
 """Table 1 in the paper's form: one group of columns per data set, paper beside ours."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bench.report import comparison as c
-from bench.report.curves import Curve, distance_name
+from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.names import PAPER_COLUMNS, ordered, paper_column, printed
 from bench.report.paper import lookup
-from bench.report.rows import RunLike, data_words, same_data
+from bench.report.rows import RunLike, data_words, floating, integer, same_data
 
 NAME = "table1"
 NETWORKS = ("unet", "cunet")
+METRICS = (("fid", "FID", 2), ("steps", "Steps", 0), ("time", "Time (s)", 2))
+"""The paper's: name, heading, decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,65 +58,159 @@ class Measured:
         return int(self.curve.best["steps"])
 
 
-def _header(group: Group, features: str | None) -> list[tuple[str, str, str]]:
-    ours = distance_name(features) if features else "FID"
-    paper = [(group.title, m, "paper") for m in ("FID", "Steps", "Time (s)")]
-    mine = [(group.title, m, "ours") for m in (ours, "Steps", "Time (s)")]
+@dataclass(frozen=True)
+class Column:
+    """One column: its three header rows and its cells."""
+
+    header: tuple[str, str, str]
+    cells: list[str]
+    optional: bool = False
+    """Left out where nothing was measured."""
+
+    @property
+    def filled(self) -> bool:
+        """Whether a cell holds something."""
+        return set(self.cells) != {c.DASH}
+
+
+def _paper(group: Group, rows: Sequence[str]) -> list[Column]:
+    """Return the paper's columns of a group; none where it has no such data."""
     if group.column is None:
-        return mine
-    return [one for pair in zip(paper, mine, strict=True) for one in pair]
+        return []
+    numbers, columns = lookup(NAME), []
+    for metric, heading, _ in METRICS:
+        got = [numbers.get((printed(row), group.column, metric)) for row in rows]
+        texts = [one.text if one else c.DASH for one in got]
+        if metric != "steps":
+            texts = c.mark_best([one and one.value for one in got], texts, largest=False)
+        columns.append(Column((group.title, heading, "paper"), texts))
+    return columns
 
 
-def _group_cells(group: Group, rows: list[str], found: dict[str, Measured]) -> list[list[str]]:
-    """Return the cells of one group, one list per row (rows are plug-in names)."""
-    paper = lookup(NAME)
-    cells: list[list[str]] = []
-    for source in ("paper", "ours"):
-        if source == "paper" and group.column is None:
-            continue
-        for metric, digits in (("fid", 2), ("steps", 0), ("time", 2)):
-            if source == "paper":
-                got = [paper.get((printed(r), group.column, metric)) for r in rows]
-                values, texts = [g and g.value for g in got], [g.text if g else "-" for g in got]
-            else:
-                values = [_ours(found.get(r), metric) for r in rows]
-                texts = [c.seconds(v) if metric == "time" else c.number(v, digits) for v in values]
-            if metric != "steps":
-                texts = c.mark_best(values, texts, largest=False)
-            if source == "ours" and metric == "fid":
-                small = [r in found and found[r].curve.small_sample for r in rows]
-                texts = [f"({t})" if s else t for t, s in zip(texts, small, strict=True)]
-            cells.append(texts)
-    half = len(cells) // 2
-    if group.column is not None:
-        cells = [column for pair in zip(cells[:half], cells[half:], strict=True) for column in pair]
-    return [list(row) for row in zip(*cells, strict=True)]
+def _ours(group: Group, found: list[Measured | None], name: str) -> list[Column]:
+    """Return our columns beside the paper's: distance, steps, time."""
+    columns = []
+    for metric, heading, digits in METRICS:
+        values = [_value(one, metric) for one in found]
+        texts = [c.seconds(v) if metric == "time" else c.number(v, digits) for v in values]
+        if metric != "steps":
+            texts = c.mark_best(values, texts, largest=False)
+        if metric == "fid":
+            texts = [_bracketed(one, text) for one, text in zip(found, texts, strict=True)]
+        heading = name if metric == "fid" else heading
+        columns.append(Column((group.title, heading, "ours"), texts))
+    return columns
 
 
-def _ours(found: Measured | None, metric: str) -> float | None:
+def _value(found: Measured | None, metric: str) -> float | None:
     if found is None:
         return None
     return {"fid": found.curve.value.value, "steps": found.steps, "time": found.time.value}[metric]
 
 
+def _bracketed(found: Measured | None, text: str) -> str:
+    """Put a Fréchet distance in brackets where the kernel distance leads."""
+    small = found is not None and found.curve.small_sample
+    return f"({text})" if small and text != c.DASH else text
+
+
+def _kernel(group: Group, found: list[Measured | None], name: str) -> Column:
+    """Return the kernel distance; the smallest is marked where it leads."""
+    values = [floating(one.curve.best["kid"]) if one else None for one in found]
+    errors = [floating(one.curve.best["kid_se"]) if one else None for one in found]
+    texts = [c.plus_minus(v, e, 4) for v, e in zip(values, errors, strict=True)]
+    if any(one and one.curve.small_sample for one in found):
+        texts = c.mark_best(values, texts, largest=False)
+    return Column((group.title, f"{name} ± SE", "ours"), texts, optional=True)
+
+
+def _about(group: Group, found: list[Measured | None]) -> list[Column]:
+    """Return the columns that a distance must not be read without."""
+    columns = []
+    for heading, text in ABOUT.items():
+        texts = [text(one.curve) if one else c.DASH for one in found]
+        if heading in BRACKETED:
+            texts = [_bracketed(one, t) for one, t in zip(found, texts, strict=True)]
+        columns.append(Column((group.title, heading, "ours"), texts, optional=True))
+    return columns
+
+
+def _bounds(curve: Curve) -> str:
+    low, high = curve.value.low, curve.value.high
+    return c.DASH if low is None or high is None else f"{c.number(low)} to {c.number(high)}"
+
+
+def _floor(curve: Curve) -> str:
+    value, n = floating(curve.best["floor"]), integer(curve.best["floor_n"])
+    return c.DASH if value is None or n is None else f"{c.number(value)} ({n:,})"
+
+
+def _counts(curve: Curve) -> str:
+    sides = [integer(curve.best[name]) for name in ("n_generated", "n_real")]
+    return " / ".join(c.DASH if n is None else f"{n:,}" for n in sides)
+
+
+def _infinity(curve: Curve) -> str:
+    return c.plus_minus(floating(curve.best["infinity"]), floating(curve.best["infinity_se"]), 2)
+
+
+ABOUT: dict[str, Callable[[Curve], str]] = {
+    "95 % interval": _bounds,
+    "N → ∞ ± SE": _infinity,
+    "Floor (N)": _floor,
+    "N (generated / real)": _counts,
+}
+"""Heading -> text of a column that says how far a distance can be believed."""
+BRACKETED = ("95 % interval", "N → ∞ ± SE")
+"""What is the Fréchet distance itself."""
+
+
+def _columns(
+    group: Group, rows: Sequence[str], here: dict[str, Measured], features: str | None
+) -> list[Column]:
+    """Return all columns of a group; the paper's come in pairs with ours."""
+    found = [here.get(row) for row in rows]
+    ours = _ours(group, found, distance_name(features) if features else "FID")
+    paper = _paper(group, rows)
+    pairs = [one for pair in zip(paper, ours, strict=True) for one in pair] if paper else ours
+    if features is None:
+        return pairs
+    kernel = _kernel(group, found, kernel_name(features))
+    first = any(one and one.curve.small_sample for one in found)
+    about = _about(group, found)
+    return [kernel, *pairs, *about] if first else [*pairs, *about[:2], kernel, *about[2:]]
+
+
 def table1_layout(found: list[Measured], columns: list[Group]) -> pd.DataFrame:
     """Return Table 1 as text: one block of rows per recipe, one group of columns per data set."""
     blocks = sorted({m.curve.recipe for m in found}) or ["authors"]
-    header, body = [("", "", "Recipe"), ("", "", "Backbone")], []
-    features = {m.curve.dataset: m.curve.features for m in found}
+    rows = {
+        block: ordered([*NETWORKS, *(m.curve.backbone for m in found if m.curve.recipe == block)])
+        for block in blocks
+    }
+    places = [(block, row) for block in blocks for row in rows[block]]
+    every = [
+        Column(("", "", "Recipe"), [block for block, _ in places]),
+        Column(("", "", "Backbone"), [printed(row) for _, row in places]),
+    ]
     for group in columns:
-        header += _header(group, features.get(group.dataset or ""))
-    for block in blocks:
-        here = [m for m in found if m.curve.recipe == block]
-        rows = ordered([*NETWORKS, *(m.curve.backbone for m in here)])
-        parts = [
-            _group_cells(
-                group, rows, {m.curve.backbone: m for m in here if m.curve.dataset == group.dataset}
+        mine = [m for m in found if m.curve.dataset == group.dataset]
+        every += _stacked(group, mine, rows)
+    body = zip(*(column.cells for column in every), strict=True)
+    return c.layout([column.header for column in every], list(body))
+
+
+def _stacked(group: Group, mine: list[Measured], rows: dict[str, list[str]]) -> list[Column]:
+    """Return a group's columns for all blocks of rows, without empty optional ones."""
+    features = next((m.curve.features for m in mine), None)
+    stacked: dict[tuple[str, str, str], Column] = {}
+    above = 0
+    for block, names in rows.items():
+        here = {m.curve.backbone: m for m in mine if m.curve.recipe == block}
+        for column in _columns(group, names, here, features):
+            old = stacked.setdefault(
+                column.header, Column(column.header, [c.DASH] * above, column.optional)
             )
-            for group in columns
-        ]
-        body += [
-            [block, printed(row), *(cell for part in parts for cell in part[i])]
-            for i, row in enumerate(rows)
-        ]
-    return c.layout(header, body)
+            old.cells.extend(column.cells)
+        above += len(names)
+    return [column for column in stacked.values() if not column.optional or column.filled]

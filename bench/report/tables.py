@@ -1,9 +1,10 @@
-"""Tables 1 to 5 of a run, and their files."""
+"""Tables 1 to 5 of a run, a sixth of our own, and their files."""
 
 from pathlib import Path
 
 from bench.report.comparison import Table
 from bench.report.formats import to_csv, to_latex, to_markdown
+from bench.report.quality import quality
 from bench.report.rows import RunLike
 from bench.report.table1 import table1
 from bench.report.table2 import table2, table3
@@ -20,8 +21,12 @@ TABLES = {
 
 
 def tables(run: RunLike) -> list[Table]:
-    """Return every table of a run; a gap is a dash with its reason beneath."""
-    return [build(run) for build in TABLES.values()]
+    """Return every table of a run; a gap is a dash with its reason beneath.
+
+    Last comes what the paper has no table of, where the run measured it.
+    """
+    more = quality(run)
+    return [*(build(run) for build in TABLES.values()), *([more] if more else [])]
 
 
 def write_tables(found: list[Table], folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ def features(cell: Cell, context: Context) -> Outcome:
         "dimension": whole["features"].shape[1],
         "weights_sha": extractor.weights_sha,
         "resize": extractor.resize,
+        "feature_precision": getattr(extractor, "precision", "float32"),
     }
     return Outcome([row], {FEATURES: path})
 

@@ -231,8 +231,8 @@ def test_damaged_files_are_found_but_not_asked_of_a_published_run(tmp_path):
     store.prepare()
     store.work(about["key"]).mkdir()
     (store.work(about["key"]) / "a.txt").write_text("abc")
-    files = store.adopt(about["key"], store.work(about["key"]), ["a.txt"])
-    run = keep(tmp_path, [{**about, "files": files}])
+    about = store.replace(about, store.work(about["key"]), ["a.txt"])
+    run = keep(tmp_path, [about])
     assert faults(run) == []
     (store.folder(about["key"]) / "a.txt").write_text("abd")
     assert "not what was measured" in faults(run)[0]

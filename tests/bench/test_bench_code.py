@@ -1,4 +1,6 @@
+import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ def module(tmp_path, monkeypatch):
     def write(text, name="some_plugin"):
         (tmp_path / f"{name}.py").write_text(text)
         for function in (
-            code._spec_path,
+            code.source_of,
             code._parsed,
             code.module_digest,
             code._imports,
@@ -51,3 +53,73 @@ def test_the_networks_reach_their_blocks_and_not_the_harness():
     assert "models.solve" in reached
     assert "bench.api" in reached
     assert not [name for name in reached if name in ("bench.runner", "bench.cli", "models.unet")]
+
+
+PACKAGE = {
+    "some_pack/__init__.py": "raise SystemExit",
+    "some_pack/__main__.py": "raise SystemExit",
+    "some_pack/inner/__init__.py": "raise SystemExit",
+    "some_pack/inner/leaf.py": "VALUE = 1",
+    "some_pack/both.py": "VALUE = 1",
+    "some_pack/both/__init__.py": "VALUE = 2",
+    "some_pack/plain/leaf.py": "VALUE = 3",
+    "some_pack/native.so": "",
+    "some_pack/broken.py": "def (",
+    "some_pack/a b.py": "",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that ends the process when any of it is imported."""
+    for name, text in PACKAGE.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code.source_of.cache_clear()
+    yield tmp_path
+    code.source_of.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "path"),
+    [
+        ("some_pack", "some_pack/__init__.py"),
+        ("some_pack.__main__", "some_pack/__main__.py"),
+        ("some_pack.inner", "some_pack/inner/__init__.py"),
+        ("some_pack.inner.leaf", "some_pack/inner/leaf.py"),
+        ("some_pack.both", "some_pack/both/__init__.py"),
+        ("some_pack.plain.leaf", "some_pack/plain/leaf.py"),
+        ("some_pack.__main__.x", None),
+        ("some_pack.inner.leaf.x", None),
+        ("some_pack.plain", None),
+        ("some_pack.native", None),
+        ("some_pack.absent.leaf", None),
+        ("some_pack.a b", None),
+        ("some_pack/inner.leaf", None),
+        ("some_pack...leaf", None),
+        ("..some_pack", None),
+        ("", None),
+        ("x\x00y", None),
+    ],
+)
+def test_a_source_is_found_and_nothing_is_imported(package, module, path):
+    before = set(sys.modules)
+    assert code.source_of(module) == (package / path if path else None)
+    code.digest(module)
+    assert not {name for name in sys.modules if name.startswith("some_pack")} - before
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["bench.tasks", "json.tool", "os.path", "xml.etree.ElementTree", "sys", "numpy.linalg"],
+)
+def test_sources_are_those_that_python_would_import(module):
+    spec = importlib.util.find_spec(module)
+    found = code.source_of(module)
+    assert found == (Path(spec.origin) if spec.origin.endswith(".py") else None)
+
+
+def test_a_source_that_python_cannot_read_is_no_fault_of_the_reader(package):
+    assert len(code.digest("some_pack.broken")) == 64

@@ -1,10 +1,14 @@
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import registry
+from bench.api import Cell, Kind
+from bench.context import TaskContext
 from bench.seeds import ImageNoise, generator, seed_globals, seed_of
 
 
@@ -47,3 +51,19 @@ def test_what_is_drawn_from_the_global_generators_is_settled_by_name():
     first = drawn("a", 1)
     assert drawn("a", 1) == first
     assert all(x != y for x, y in zip(first, drawn("a", 2), strict=True))
+
+
+def test_what_building_a_plugin_draws_does_not_reach_what_the_plugin_draws(monkeypatch):
+    def drawn(cell, name, *, at_build):
+        monkeypatch.setattr(
+            registry, "build", lambda kind, name: [random.random() for _ in range(at_build)]
+        )
+        context = TaskContext(
+            Cell("toy", {}), {}, None, Path(), Path(cell), "cpu", print, lambda: False
+        )
+        context.build(Kind.SAMPLER, {"name": name})
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    first = drawn("a", "one", at_build=0)
+    assert drawn("a", "one", at_build=5) == first
+    assert drawn("a", "two", at_build=0) != first != drawn("b", "one", at_build=0)

@@ -11,6 +11,7 @@ from bench.statistics import (
     best_of_curve,
     best_of_jackknife,
     bootstrap_mean,
+    gap_of_best,
     t_quantile,
 )
 
@@ -120,6 +121,21 @@ def test_the_best_point_of_a_curve_of_distances():
     assert wide[0] == 4 and wide[1] < 4 < wide[2]
     with pytest.raises(Invalid, match="same number"):
         best_of_jackknife([Jackknife(1, (1, 2)), Jackknife(1, (1, 2, 3))])
+
+
+def test_the_gap_between_two_best_points_is_paired():
+    """The same curve moved by three places: whatever its errors, the gap is three places."""
+    shakes = np.random.default_rng(0).normal(0, 0.4, size=(9, 8)).tolist()
+    values = [0.05 * (s - 4) ** 2 for s in range(9)]
+    curve = [
+        Jackknife(v, tuple(v + e for e in shake)) for v, shake in zip(values, shakes, strict=True)
+    ]
+    assert best_of_jackknife(curve)[1] < best_of_jackknife(curve)[2]
+    places = list(range(9))
+    assert gap_of_best((curve, curve), (places, [p - 3 for p in places])) == (3, 3)
+    other = [Jackknife(p.value, p.deleted[::-1]) for p in curve]
+    low, high = gap_of_best((curve, other), (places, places))
+    assert low < 0 < high
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, np.inf], [1.0, np.nan], [[1.0], [2.0]]])

@@ -41,7 +41,7 @@ def textbook(a, b):
     return float(shift @ shift) + np.trace(sa) + np.trace(sb) - 2 * overlap
 
 
-@pytest.mark.parametrize("dimension", [64, 256, 512])
+@pytest.mark.parametrize("dimension", [64, 256, 1024])
 def test_gaussians_with_common_axes(dimension):
     """Covariances that commute: the distance is the sum of squared differences of deviations."""
     axes = orthogonal(0, dimension)
@@ -165,12 +165,22 @@ def test_the_floor_falls_with_the_number_of_images():
     real = normal(0, 4000, 32)
     small, large = floor(real[:400]), floor(real)
     assert small.value > 4 * large.value
+    assert (small.n, large.n, large.against) == (200, 2000, 2000)
     assert large.value == pytest.approx(2 * 32 / 2000 + 32 * 33 / 4000, rel=0.15)
 
 
 def test_the_floor_of_a_sorted_set_compares_like_with_like():
     real = torch.cat([normal(0, 300, 8), normal(1, 300, 8) + 10])
     assert floor(real).value < 1
+
+
+def test_the_floor_has_the_numbers_of_the_distance_where_there_are_so_many():
+    real = normal(0, 300, 4)
+    asked = floor(real, generated=90, scored=200)
+    assert (asked.n, asked.against) == (90, 200)
+    assert asked.value == frechet(Statistics.of(real[200:290]), Statistics.of(real[:200]))
+    halves = floor(real, generated=110, scored=200)
+    assert (halves.n, halves.against) == (150, 150)
 
 
 def test_kid_is_unbiased_and_sees_a_difference():
@@ -220,6 +230,7 @@ def test_the_order_of_images_does_not_matter():
         (lambda: frechet(Statistics.of(normal(0, 9, 3)), Statistics.of(normal(0, 9, 4))), "differ"),
         (lambda: Statistics.of(normal(0, 9, 3)).merge(Statistics.of(normal(0, 9, 4))), "same"),
         (lambda: Statistics.stream([]), "none"),
+        (lambda: floor(normal(0, 3, 3)), "3 real images, expected 4"),
         (lambda: frechet_interval(normal(0, 15, 3), normal(1, 90, 3)), "15 images in 8 blocks"),
         (lambda: kid(normal(0, 90, 3), normal(1, 90, 4)), "dimension 4, expected 3"),
         (lambda: kid(normal(0, 90, 3), normal(1, 90, 3), 1), "2 blocks or more"),

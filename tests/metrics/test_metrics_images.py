@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api import Invalid, StorageError
+from bench.batches import to_bytes, to_float
 from bench.metrics import alexnet
 from bench.metrics.fidelity import mse, psnr
 from bench.metrics.lpips import LPIPS
-from bench.metrics.ssim import ssim
+from bench.metrics.ssim import ssim, ssim_authors
+from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer, summary
 
 
 def images(seed, shape):
@@ -60,12 +62,30 @@ def test_psnr_of_a_known_error():
     assert psnr(x, y).tolist() == pytest.approx([20.0, 40.0, math.inf], rel=1e-6)
 
 
-def test_psnr_equals_scikit_image():
+@pytest.mark.parametrize("shape", [(4, 3, 20, 17), (1, 1, 1, 1), (1, 3, 11, 11), (2, 1, 7, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_psnr_equals_scikit_image_and_torchmetrics(shape, dtype):
+    from bench.torchvision_compat import import_torchvision
+
+    import_torchvision()
     peer = pytest.importorskip("skimage.metrics").peak_signal_noise_ratio
-    x = images(0, (4, 3, 20, 17))
+    other = pytest.importorskip("torchmetrics.functional.image").peak_signal_noise_ratio
+    x = images(0, shape).to(dtype)
     y = noisy(x, 0.1)
     expected = [peer(a.numpy(), b.numpy(), data_range=1.0) for a, b in zip(x, y, strict=True)]
-    assert psnr(x, y).tolist() == pytest.approx(expected, rel=1e-12)
+    assert psnr(x, y).dtype == torch.float64
+    assert psnr(x, y).tolist() == pytest.approx(expected, rel=1e-6)
+    one_by_one = other(x, y, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    assert psnr(x, y).tolist() == pytest.approx(one_by_one.tolist(), rel=1e-6)
+
+
+def test_no_mean_is_made_of_an_endless_psnr():
+    """Identical images: infinite, and not a number that somebody chose; so there is no mean."""
+    x = images(0, (3, 1, 16, 16))
+    y = torch.cat([x[:1], noisy(x[1:], 0.1)])
+    assert psnr(x, y).isinf().tolist() == [True, False, False]
+    with pytest.raises(Invalid, match="1 are NaN or infinite"):
+        summary({"psnr": psnr(x, y)}, seed=0)
 
 
 # ---------------------------------------------------------------------------- SSIM
@@ -111,6 +131,59 @@ def test_ssim_equals_torchmetrics_inside_the_border():
     )
     inside = pixels[:, :, 5:-5, 5:-5].mean(dim=(1, 2, 3))
     torch.testing.assert_close(ssim(x, y), inside, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 11, 11), (1, 3, 11, 12), (9, 3, 33, 17)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [None, 0.0, 0.4, 1.0])
+def test_ssim_at_its_edges_equals_scikit_image(shape, dtype, value):
+    """The smallest size, odd sizes, one image, single precision, constant images."""
+    peer = pytest.importorskip("skimage.metrics").structural_similarity
+    x = images(0, shape).to(dtype) if value is None else torch.full(shape, value, dtype=dtype)
+    y = noisy(x, 0.1)
+    settings = {
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+        "data_range": 1.0,
+        "channel_axis": 0,
+    }
+    pairs = zip(x.double().numpy(), y.double().numpy(), strict=True)
+    expected = [peer(a, b, **settings) for a, b in pairs]
+    assert ssim(x, y).dtype == torch.float64
+    assert ssim(x, y).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    channels=st.sampled_from([1, 3]),
+    height=st.integers(7, 40),
+    width=st.integers(7, 40),
+    sigma=st.floats(0.0, 0.5),
+    data_range=st.sampled_from([1.0, 2.0]),
+)
+def test_the_authors_ssim_equals_scikit_images_defaults(
+    seed, channels, height, width, sigma, data_range
+):
+    peer = pytest.importorskip("skimage.metrics").structural_similarity
+    x = images(seed, (2, channels, height, width))
+    y = noisy(x, sigma)
+    expected = [
+        peer(a.numpy(), b.numpy(), channel_axis=0, data_range=data_range)
+        for a, b in zip(x, y, strict=True)
+    ]
+    value = ssim_authors(x, y, data_range=data_range)
+    assert value.tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_authors_ssim_has_a_range_of_2_and_flatters():
+    x = images(0, (4, 3, 64, 64))
+    y = noisy(x, 0.05)
+    assert torch.equal(ssim_authors(x, y), ssim_authors(x, y, data_range=2.0))
+    assert (ssim_authors(x, y) > ssim_authors(x, y, data_range=1.0) + 0.05).all()
+    with pytest.raises(Invalid, match="6x6 pixels, expected at least 7x7"):
+        ssim_authors(x[..., :6, :6], y[..., :6, :6])
 
 
 def test_ssim_refuses_images_smaller_than_its_window():
@@ -181,28 +254,23 @@ def test_changed_weights_are_refused(monkeypatch):
         alexnet.weights.__wrapped__()
 
 
-# ------------------------------------------------------------------ common properties
-
-METRICS = {"psnr": (psnr, math.inf, -1), "ssim": (ssim, 1.0, -1), "lpips": (LPIPS(), 0.0, 1)}
+# ------------------------------------------------------------------ bytes and scores
 
 
-@pytest.mark.parametrize(("metric", "same", "direction"), METRICS.values(), ids=METRICS)
-@settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 100))
-def test_identity_symmetry_order_and_noise(metric, same, direction, seed):
-    x = images(seed, (3, 3, 24, 24))
-    y = noisy(x, 0.1, seed)
-    value = metric(x, y).double()
-    assert metric(x, x).tolist() == pytest.approx([same] * 3, abs=1e-12)
-    torch.testing.assert_close(metric(y, x).double(), value, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(metric(x.flip(0), y.flip(0)).double().flip(0), value)
-    one_by_one = torch.cat([metric(x[i : i + 1], y[i : i + 1]) for i in range(3)]).double()
-    torch.testing.assert_close(one_by_one, value, atol=1e-6, rtol=1e-5)
-    means = [float(metric(x, noisy(x, s, seed)).double().mean()) for s in (0.05, 0.1, 0.2, 0.4)]
-    assert np.all(np.diff(means) * direction > 0)
+def test_bytes_are_rounded_and_never_wrap_around():
+    values = torch.tensor([-0.02, 0.0, 0.4 / 255, 0.6 / 255, 254.6 / 255, 1.0, 1.004, 1.01, 9.0])
+    assert to_bytes(values).tolist() == [0, 0, 0, 1, 255, 255, 255, 255, 255]
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    assert np.array_equal(to_bytes(to_float(levels)).numpy(), levels)
+    assert (float(to_float(levels).min()), float(to_float(levels).max())) == (0.0, 1.0)
 
 
-def test_ssim_of_an_image_does_not_depend_on_its_batch_at_all():
-    x = images(1, (7, 3, 32, 32)).float()
-    y = noisy(x, 0.1)
-    assert torch.equal(ssim(x, y)[2:3], ssim(x[2:3], y[2:3]))
+def test_scores_are_those_of_the_clipped_estimate():
+    clean = images(0, (2, 3, 64, 64)).float()
+    estimate = clean + 0.5 * (noisy(clean, 0.3) - 0.5)
+    scores = Scorer.on("cpu")(estimate, clean)
+    assert scores.keys() == HIGHER_IS_BETTER.keys()
+    shown = estimate.clamp(0, 1)
+    assert torch.equal(scores["psnr"], psnr(shown, clean))
+    assert torch.equal(scores["ssim"], ssim(shown, clean))
+    assert all(values.dtype == torch.float64 for values in scores.values())

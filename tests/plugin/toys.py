@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -60,6 +61,17 @@ def toy_sum(cell, context):
     )
 
 
+@register(Kind.TASK, "toy-draws", source=SOURCE)
+def toy_draws(cell, context):
+    """Draw from the generators that everybody shares, of libraries imported here."""
+    warm = "torch" in sys.modules
+    import numpy
+    import torch
+
+    drawn = [random.random(), float(numpy.random.rand()), float(torch.rand(()))]
+    return Outcome([{"drawn": drawn, "warm": warm}])
+
+
 def _enter_in_ledger(cell):
     if LEDGER in os.environ:
         with Path(os.environ[LEDGER]).open("a") as ledger:
@@ -68,6 +80,74 @@ def _enter_in_ledger(cell):
 
 def _raise(error):
     raise error
+
+
+def _fork_and_let_it_return():
+    os.fork()
+
+
+def _fork_and_crash():
+    if os.fork() == 0:
+        time.sleep(600)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _fork_out_of_the_session():
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(30)
+        os._exit(0)
+    time.sleep(600)
+
+
+def _answer_for_the_worker():
+    for number in range(3, 20):
+        try:
+            os.write(number, b'{"event":"done","of":0}\nnonsense\n')
+        except OSError:
+            continue
+
+
+def _end_a_child():
+    subprocess.run(["timeout", "5", "true"], check=True)
+    child = subprocess.Popen(["sleep", "600"])
+    child.terminate()
+    assert child.wait(5) == -signal.SIGTERM
+
+
+def _set_timers():
+    """Have the next cell struck by signals that it did not ask for."""
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_PROF, 0.3)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+
+
+def _replace_the_output():
+    with Path("elsewhere.txt").open("w") as file:
+        os.dup2(file.fileno(), 2)
+    Path("elsewhere.txt").unlink()
+
+
+def _set_limits():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def _import_torch_and_change_it():
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+
+
+def _share_memory():
+    """Hold 300 MiB in four processes that share them."""
+    held = b"x" * (300 * 2**20)
+    for _ in range(3):
+        if os.fork() == 0:
+            time.sleep(2)
+            os._exit(len(held) % 2)
+    for _ in range(3):
+        os.wait()
 
 
 def _fail_if_asked():
@@ -140,6 +220,23 @@ ACTS = {
     "leave-a-thread": lambda: threading.Thread(target=time.sleep, args=(600,)).start(),
     "read-orders": _read_the_orders,
     "fail-if-asked": _fail_if_asked,
+    "fork": _fork_and_let_it_return,
+    "fork-and-crash": _fork_and_crash,
+    "fork-away": _fork_out_of_the_session,
+    "answer": _answer_for_the_worker,
+    "end-a-child": _end_a_child,
+    "rest": lambda: time.sleep(0.4),
+    "set-timers": _set_timers,
+    "close-output": lambda: (sys.stdout.close(), sys.stderr.close()),
+    "replace-output": _replace_the_output,
+    "break-names": lambda: (setattr(sys, "path", None), setattr(os, "environ", {})),
+    "set-limits": _set_limits,
+    "be-nice": lambda: os.nice(1),
+    "choose-cores": lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
+    "change-torch": _import_torch_and_change_it,
+    "keep-a-child": lambda: subprocess.Popen(["sleep", "600"]),
+    "keep-a-daemon": lambda: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(),
+    "share-memory": _share_memory,
     "escape": lambda: _raise(BenchError("red \x1b[31m\x07 text\nand more")),
     "hang": _hang_for_good,
     "hoard": _hoard,
@@ -153,6 +250,10 @@ PLAIN = (
 
 def number(value, act=None, uses=(), timing=False):
     return Cell("toy", {"number": value, "act": act}, tuple(uses), timing)
+
+
+def draws(value):
+    return Cell("toy-draws", {"number": value})
 
 
 def steps(count, seconds):

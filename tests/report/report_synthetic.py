@@ -177,8 +177,40 @@ def add_distances(b: Builder, features: str) -> None:
                 n_real=b.n,
                 floor=0.4,
                 floor_n=b.n,
+                **more_distances(b, value),
             )
+            pair = b.images(8)
+            b.save(
+                f"frechet-{name}-{steps}",
+                "closest.safetensors",
+                {"generated": as_bytes(pair + 0.1 * b.rng.normal(size=pair.shape)),
+                 "training": as_bytes(pair)},
+            )  # fmt: skip
             key = f"sample-{name}-{steps}"
             b.add("sample", key, **about, n_generated=b.n)
             noise = b.rng.normal(size=(40, b.channels, SIZE, SIZE)) * 0.6 / steps**0.5
             b.save(key, "samples.safetensors", {"images": as_bytes(b.images(40) + noise)})
+
+
+def more_distances(b: Builder, value: float) -> dict:
+    """Return the columns that runs of early versions lack."""
+    return {
+        "floor_against": b.n,
+        "kid_leave_one_out": (value / 100 + 0.001 * b.rng.normal(size=8)).tolist(),
+        "infinity": value - 0.3,
+        "infinity_low": value - 0.5,
+        "infinity_high": value - 0.1,
+        "infinity_se": 0.08,
+        "infinity_n": [b.n // 2, b.n * 3 // 4, b.n],
+        "leads": "frechet",
+        "precision": 0.9 - value / 10,
+        "recall": 0.4 + value / 10,
+        "density": 1.1 - value / 10,
+        "coverage": 0.95 - value / 10,
+        "n_manifold": b.n,
+        "nearest_training": 5 + value,
+        "nearest_training_held_out": 6.1,
+        "nearest_share": 0.012,
+        "n_training": 2 * b.n,
+        "n_held_out": b.n,
+    }

@@ -37,7 +37,9 @@ def report(run, tmp_path_factory) -> Path:
 
 def test_files(report, run):
     assert {p.name for p in (report / "tables").iterdir()} == {
-        f"table{i}.{end}" for i in range(1, 6) for end in ("csv", "tidy.csv", "md", "tex")
+        f"{name}.{end}"
+        for name in (*(f"table{i}" for i in range(1, 6)), "quality")
+        for end in ("csv", "tidy.csv", "md", "tex")
     }
     figures = [p.name for p in (report / "figures").iterdir()]
     assert len(figures) == 2 * len(FIGURES)

@@ -1,11 +1,11 @@
 """The feature extractor that ships with the package: AlexNet's last convolution, averaged."""
 
 import torch
-from torch import nn
 
 from bench.api import Kind, register
 from bench.metrics import alexnet
 from bench.metrics.guard import check_images
+from bench.metrics.trunk import IMAGENET_MEAN, IMAGENET_STD, Features, Pooled
 
 
 @register(
@@ -14,7 +14,7 @@ from bench.metrics.guard import check_images
     source="Krizhevsky 2014, torchvision IMAGENET1K_V1: fifth ReLU, mean over pixels",
     note="offline; distances in it are not Inception FIDs",
 )
-class AlexNetFeatures(nn.Module):
+class AlexNetFeatures(Features):
     """Maps images to 256 features; needs no download."""
 
     name = "alexnet"
@@ -22,15 +22,10 @@ class AlexNetFeatures(nn.Module):
     weights_sha = alexnet.WEIGHTS_SHA
     resize = "bilinear-64-if-smaller"
 
-    def __init__(self):
-        super().__init__()
-        self.trunk = alexnet.Trunk()
-        # ImageNet's mean and standard deviation in [0, 1].
-        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+    def __init__(self, precision: str = "float32"):
+        super().__init__(Pooled(alexnet.Trunk(precision)), IMAGENET_MEAN, IMAGENET_STD)
+        self.precision = precision
 
-    @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images [B,1|3,H,W] in [0, 1] to features [B,256].
 
@@ -39,5 +34,4 @@ class AlexNetFeatures(nn.Module):
         Raises:
             Invalid: If the images are not as expected.
         """
-        images = alexnet.prepare(check_images(images, "images").to(self.mean.dtype))
-        return self.trunk((images - self.mean) / self.std)[-1].mean(dim=(2, 3))
+        return self.vectors(check_images(images, "images"))

@@ -36,5 +36,5 @@ class PixelFeatures(nn.Module):
         check_images(images, "images")
         if min(images.shape[-2:]) < SIDE:
             raise Invalid(f"pixels: images of {list(images.shape[-2:])}, expected {SIDE} or more")
-        grey = images.mean(dim=1, keepdim=True)
+        grey = images.float().mean(dim=1, keepdim=True)
         return nn.functional.adaptive_avg_pool2d(grey, SIDE).flatten(1)

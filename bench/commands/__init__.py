@@ -1,0 +1,1 @@
+"""The longer commands, one per file; `bench.cli` puts them together."""

@@ -1,0 +1,225 @@
+"""One cell -> its record: taken from the store, skipped with a reason, or measured by a worker."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench import provenance
+from bench.errors import BenchError, StorageError
+from bench.limits import memory_limit
+from bench.locks import machine_lock
+from bench.plan import Planned
+from bench.pool import Stopped, Worker
+from bench.renewal import Renewal
+from bench.store import Record, Store
+from bench.wire import data_of
+from bench.worker import PAUSED
+
+REUSED = ("ok", "invalid")
+"""Statuses that a second run takes over; the others are tried again."""
+UNMET = "needs"
+"""How the reason of a cell begins that could not run because of another."""
+LOCK_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cell is measured with, none of which changes its numbers."""
+
+    seconds: float
+    memory_gib: float | None
+    """Most memory of one cell; by default its part of the machine's."""
+    sharing: int
+    """Cells that are measured at once."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a cell in this run."""
+
+    record: Record
+    """The one in the store."""
+    measured: bool = False
+    attempt: Record | None = None
+    """One that failed, and so did not replace the record."""
+
+
+@dataclass(frozen=True)
+class Settler:
+    """Settles cells; any number of threads may."""
+
+    store: Store
+    device: str
+    limits: Limits
+    renewal: Renewal | None
+    """Of a fresh run: everything that it has not yet done is measured."""
+    read_from: frozenset[str]
+    """Keys of cells whose files a cell that is not settled will read."""
+    go_on: Callable[[], None]
+    """Raises `Stopped` once the run is being stopped."""
+
+    def settle(
+        self,
+        planned: Planned,
+        used: Mapping[str, Record],
+        borrowed: Callable[[], contextlib.AbstractContextManager[Worker]],
+        progress: Callable[[int, int], None],
+    ) -> Settled:
+        """Return a cell's record.
+
+        Args:
+            planned: The cell.
+            used: Records of the cells that it uses.
+            borrowed: Gives a worker once one is free.
+            progress: Told how far the cell is.
+
+        Raises:
+            Stopped: If the run is being stopped and the cell has no record.
+            StorageError: If results cannot be written.
+        """
+        known = self.known(planned)
+        if known is not None:
+            return Settled(known)
+        reason = planned.unavailable or _unmet(planned, used)
+        with self._cell_lock(planned.key):
+            known = self.known(planned)  # another run may have made it
+            if known is not None:
+                return Settled(known)
+            if reason:
+                return self._keep(planned, {"status": "skipped", "reason": reason}, 0.0)
+            with (
+                machine_lock(alone=planned.cell.timing, wanted=self.go_on),
+                borrowed() as worker,
+            ):
+                return self._measure(planned, worker, progress)
+
+    def known(self, planned: Planned) -> Record | None:
+        """Return the record that this run takes over, if there is one."""
+        if self.renewal is not None and not self.renewal.is_done(planned.key):
+            return None
+        return self._whole(planned.key)
+
+    def _whole(self, key: str) -> Record | None:
+        record = self.store.get(key)
+        if record is None or record["status"] not in REUSED:
+            return None
+        check = self.store.is_sound if key in self.read_from else self.store.is_whole
+        return record if check(record) else None
+
+    @contextlib.contextmanager
+    def _cell_lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a cell, which another run over this store may have."""
+        lock = FileLock(self.store.lock(key))
+        while True:
+            self.go_on()
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=LOCK_POLL_S)
+                break
+        try:
+            self.store.recover(key)
+            yield
+        finally:
+            lock.release()
+
+    def _measure(
+        self, planned: Planned, worker: Worker, progress: Callable[[int, int], None]
+    ) -> Settled:
+        self.go_on()
+        started = time.monotonic()
+        answer = self._ask(planned, worker, progress)
+        if answer["status"] == PAUSED:
+            raise Stopped("the cell goes on in another run")
+        if answer["status"] == "crashed":
+            self.go_on()  # a worker that this run ended is no fault of the cell
+        settled = self._keep(planned, answer, time.monotonic() - started)
+        shutil.rmtree(self.store.work(planned.key), ignore_errors=True)
+        if answer["status"] == "ok":
+            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
+        if self.renewal is not None:
+            self.renewal.done(planned.key)
+        return settled
+
+    def _ask(
+        self, planned: Planned, worker: Worker, progress: Callable[[int, int], None]
+    ) -> dict[str, Any]:
+        """Have a worker measure a cell into an empty folder."""
+        made = self.store.work(planned.key)
+        shutil.rmtree(made, ignore_errors=True)
+        if self.renewal is not None and not self.renewal.has_begun(planned.key):
+            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
+            self.renewal.begin(planned.key)
+        try:
+            made.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {made}: {error.strerror or error}") from error
+        request = {
+            "key": planned.key,
+            "cell": data_of(planned.cell),
+            "keys": list(planned.uses),
+            "store": str(self.store.root),
+            "folder": str(made),
+            "device": self.device,
+            "threads": 1,
+            "limit_bytes": memory_limit(
+                self.limits.memory_gib, 1 if planned.cell.timing else self.limits.sharing
+            ),
+        }
+        return worker.run(request, progress, limit_s=self.limits.seconds)
+
+    def _keep(self, planned: Planned, answer: dict[str, Any], seconds: float) -> Settled:
+        """Write an answer as a record; what failed does not replace what is whole."""
+        files = answer.pop("files", {})
+        record = self._completed(planned, answer, seconds)
+        measured = record["status"] != "skipped" or seconds > 0
+        try:
+            if record["status"] == "ok":
+                made = self.store.work(planned.key)
+                return Settled(self.store.replace(record, made, files), measured)
+        except StorageError:
+            raise
+        except BenchError as unfit:  # a row or a file that no record can hold: the cell's fault
+            record |= {"status": "failed", "reason": str(unfit), "rows": []}
+        earlier = self._whole(planned.key)
+        if earlier is not None and earlier["status"] == "ok":
+            return Settled(earlier, measured, attempt=record)
+        return Settled(self.store.put(record), measured)
+
+    def _completed(self, planned: Planned, answer: dict[str, Any], seconds: float) -> Record:
+        peak = answer.pop("peak_rss_mib", 0)
+        return {
+            "rows": [],
+            **answer,
+            "files": {},
+            "key": planned.key,
+            "task": planned.cell.task,
+            "label": planned.cell.label,
+            "spec": dict(planned.cell.spec),
+            "uses": list(planned.uses),
+            "basis": dict(planned.basis),
+            "timing": planned.cell.timing,
+            "made": {
+                "machine": provenance.machine(),
+                "versions": provenance.versions(),
+                "git": provenance.git(),
+                "device": self.device,
+                "seconds": round(seconds, 3),
+                "peak_rss_mib": peak,
+            },
+        }
+
+
+def _unmet(planned: Planned, used: Mapping[str, Record]) -> str:
+    """Return why a cell cannot run: the cell at the root of it that is not ok."""
+    for key in planned.uses:
+        record = used[key]
+        if record["reason"].startswith(UNMET):
+            reason: str = record["reason"]
+            return reason
+        if record["status"] != "ok":
+            return f"{UNMET} '{record['label']}', which is {record['status']}: {record['reason']}"
+    return ""

@@ -1,0 +1,170 @@
+"""Wrong lines that the tests of the metrics must notice. To add one: file, text, text, reason.
+
+The text to be replaced stands in the file exactly once; `plant.py` says when it does not any more.
+"""
+
+from plant import Wrong
+
+_FIDELITY = "bench/metrics/fidelity.py"
+_SSIM = "bench/metrics/ssim.py"
+_LPIPS = "bench/metrics/lpips.py"
+_GUARD = "bench/metrics/guard.py"
+_FRECHET = "bench/metrics/distances.py"
+_MOMENTS = "bench/metrics/moments.py"
+_KERNEL = "bench/metrics/kernel.py"
+_MANIFOLD = "bench/metrics/manifold.py"
+_BATCHES = "bench/batches.py"
+_STATISTICS = "bench/statistics.py"
+_SCORING = "bench/tasks/scoring.py"
+
+_TESTS = {
+    **dict.fromkeys((_FIDELITY, _SSIM, _LPIPS, _BATCHES, _SCORING), ("images", "properties")),
+    **dict.fromkeys((_FRECHET, _MOMENTS, _KERNEL, _STATISTICS), ("distances",)),
+    _MANIFOLD: ("manifold",),
+    _GUARD: ("guard", "contract"),
+}
+"""What is to notice a wrong line, by file."""
+
+
+def _wrong(name: str, file: str, old: str, new: str, why: str) -> Wrong:
+    return Wrong(
+        name, file, old, new, why, [f"tests/metrics/test_metrics_{a}.py" for a in _TESTS[file]]
+    )
+
+
+_LIST = [
+    # ---------------------------------------------------------------- PSNR
+    _wrong("psnr-20", _FIDELITY, "-10 * torch.log10", "-20 * torch.log10", "of a squared error"),
+    _wrong("psnr-range-255", _FIDELITY, "-10 * torch.log10(", "48.1308 - 10 * torch.log10(", "255"),
+    _wrong("psnr-range-2", _FIDELITY, "-10 * torch.log10(", "6.0206 - 10 * torch.log10(", "2"),
+    _wrong("psnr-natural", _FIDELITY, "torch.log10", "torch.log", "natural logarithm"),
+    _wrong("mse-batch", _FIDELITY, ".mean(dim=1)", ".mean().expand(len(x))", "one for the batch"),
+    _wrong("mse-single", _FIDELITY, "x.double() - y.double()", "x - y", "loses a digit of a tie"),
+    # ---------------------------------------------------------------- SSIM
+    _wrong("ssim-k1", _SSIM, "\nK1 = 0.01", "\nK1 = 0.1", "constant"),
+    _wrong("ssim-k2", _SSIM, "\nK2 = 0.03", "\nK2 = 0.3", "constant"),
+    _wrong("ssim-sigma", _SSIM, "SIGMA = 1.5", "SIGMA = 1.0", "another window"),
+    _wrong("ssim-window-size", _SSIM, "WINDOW = 11\n", "WINDOW = 9\n", "another window"),
+    _wrong(
+        "ssim-range-2", _SSIM, "tolist(), data_range=1.0", "tolist(), data_range=2.0", "LlamaGen"
+    ),
+    _wrong("ssim-range-255", _SSIM, "tolist(), data_range=1.0", "tolist(), data_range=255", "255"),
+    _wrong("ssim-sample", _SSIM, "unbias: float = 1.0", "unbias: float = 49 / 48", "covariance"),
+    _wrong("ssim-squares", _SSIM, "(K1 * data_range) ** 2", "K1 * data_range", "no square"),
+    _wrong(
+        "ssim-mean-term", _SSIM, "2 * unbias * (xy - product)", "2 * unbias * xy", "not centred"
+    ),
+    _wrong("ssim-batch", _SSIM, ".flatten(1).mean(dim=1)", ".mean().expand(len(x))", "one a batch"),
+    _wrong("authors-range-1", _SSIM, "NOTEBOOK_RANGE = 2.0", "NOTEBOOK_RANGE = 1.0", "no variant"),
+    _wrong("authors-window", _SSIM, "NOTEBOOK_WINDOW = 7", "NOTEBOOK_WINDOW = 11", "no variant"),
+    _wrong("authors-population", _SSIM, "pixels / (pixels - 1)", "1.0", "not scikit-image"),
+    # --------------------------------------------------------------- LPIPS
+    _wrong(
+        "lpips-input",
+        _LPIPS,
+        "2 * trunk.enlarged(images) - 1 -",
+        "trunk.enlarged(images) -",
+        "nerfstudio, RAE, DisCo",
+    ),
+    _wrong(
+        "lpips-normalise",
+        _LPIPS,
+        "tap / (torch.linalg.vector_norm(",
+        "tap / (1 + 0 * torch.linalg.vector_norm(",
+        "no unit length",
+    ),
+    _wrong("lpips-heads", _LPIPS, ".square() * head)", ".square())", "no heads"),
+    _wrong("lpips-root", _LPIPS, "(f - g).square()", "(f - g).abs()", "no square"),
+    _wrong("lpips-mean", _LPIPS, "self.mean) / self.std", "0 * self.mean) / self.std", "no shift"),
+    # ------------------------------------------------------------- Frechet
+    _wrong("frechet-mean", _FRECHET, "gap.square().sum() + traces", "traces", "means"),
+    _wrong("frechet-factor-2", _FRECHET, "traces - 2 * overlap", "traces - overlap", "factor"),
+    _wrong("frechet-root", _FRECHET, "gap.square().sum()", "gap.norm()", "not squared"),
+    _wrong("frechet-population-a", _FRECHET, "math.sqrt(a.count - 1)", "math.sqrt(a.count)", "n"),
+    _wrong("frechet-population-b", _FRECHET, "math.sqrt(b.count - 1)", "math.sqrt(b.count)", "n"),
+    _wrong("frechet-trace", _FRECHET, " + root_b.square().sum()", "", "one trace"),
+    _wrong("moments-centre", _MOMENTS, "block - mean", "block", "not centred"),
+    _wrong(
+        "moments-weight",
+        _MOMENTS,
+        "math.sqrt(count * block.count / total)",
+        "math.sqrt(count / total)",
+        "the weight of the means' difference",
+    ),
+    _wrong(
+        "moments-merge",
+        _MOMENTS,
+        "mean + shift * (block.count / total)",
+        "mean + shift / 2",
+        "unequal parts",
+    ),
+    _wrong(
+        "jackknife-factor",
+        _STATISTICS,
+        "math.sqrt((blocks - 1) * float",
+        "math.sqrt(float",
+        "too narrow by the root of blocks - 1",
+    ),
+    _wrong(
+        "jackknife-freedom",
+        _STATISTICS,
+        "t_quantile(len(self.deleted) - 1",
+        "t_quantile(1000",
+        "the normal's quantile",
+    ),
+    # -------------------------------------------------------------- kernel
+    _wrong("kid-diagonal", _KERNEL, "sums[i, j] -= kernel.diagonal().sum()", "pass", "biased"),
+    _wrong("kid-power", _KERNEL, "+ 1) ** 3", "+ 1) ** 2", "another kernel"),
+    _wrong("kid-dimension", _KERNEL, ".T / a.shape[1] + 1)", ".T + 1)", "not divided by D"),
+    _wrong("kid-offset", _KERNEL, " / a.shape[1] + 1)", " / a.shape[1])", "no constant"),
+    _wrong("kid-cross", _KERNEL, "within - 2 * ab", "within - ab", "factor"),
+    # ------------------------------------------- precision, recall, guard, bytes
+    _wrong(
+        "manifold-swapped",
+        _MANIFOLD,
+        '    check_features(generated, "generated", like=',
+        '    real, generated = generated, real\n    check_features(generated, "generated", like=',
+        "torch-fidelity, until the day before its release 0.4.0",
+    ),
+    _wrong(
+        "manifold-itself",
+        _MANIFOLD,
+        "[nearest[:, k] for k in",
+        "[nearest[:, k - 1] for k in",
+        "an image is its own first neighbour",
+    ),
+    _wrong(
+        "manifold-density",
+        _MANIFOLD,
+        "balls / (many * len(generated))",
+        "balls / len(generated)",
+        "not in units of k",
+    ),
+    _wrong(
+        "guard-nan",
+        _GUARD,
+        "if not (math.isfinite(low) and math.isfinite(high)):",
+        "if False:",
+        "torchmetrics: the process dies",
+    ),
+    _wrong(
+        "guard-range", _GUARD, "if low < -TOLERANCE or high > 1 + TOLERANCE:", "if False:", "F10"
+    ),
+    _wrong("guard-low", _GUARD, "if low < -TOLERANCE or", "if", "[-1, 1] is let through"),
+    _wrong("guard-tolerance", _GUARD, "TOLERANCE = 1e-6", "TOLERANCE = 1e-1", "no clamp"),
+    _wrong(
+        "guard-half",
+        _GUARD,
+        "(torch.float32, torch.float64)",
+        "(torch.float32, torch.float64, torch.bfloat16)",
+        "grey levels are lost",
+    ),
+    _wrong("guard-overflow", _GUARD, "if max(-low, high) > LARGEST:", "if False:", "0 for a NaN"),
+    _wrong("bytes-truncated", _BATCHES, ".round()", "", "torchmetrics: half a level too dark"),
+    _wrong("bytes-wrapped", _BATCHES, "images.clamp(0, 1).mul", "images.mul", "torchmetrics: 1.01"),
+    _wrong("bytes-256", _BATCHES, ".div_(255)", ".div_(256)", "white is not 1"),
+    _wrong(
+        "score-unclamped", _SCORING, "shown = estimate.clamp(0, 1)", "shown = estimate", "clamp"
+    ),
+]
+WRONG = {wrong.name: wrong for wrong in _LIST}
