@@ -34,6 +34,7 @@ def test_some_hundred_damaged_inputs_of_every_kind():
     assert all(words[-2] == "0" for words in kinds)
 
 
+@pytest.mark.slow
 def test_forged_work():
     done = fuzzed("--count", "100", "--only", FORGED)
     assert done.returncode == 0, done.stdout + done.stderr

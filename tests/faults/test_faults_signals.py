@@ -52,7 +52,9 @@ def all_gone(processes):
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_asked_once_cells_save_their_place_and_the_next_run_goes_on(start, tmp_path, number):
     process = start()
     wait_for(lambda: len(steps_kept(tmp_path)) == 2)
