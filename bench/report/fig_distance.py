@@ -49,7 +49,7 @@ def _panel(axes: Axes, found: list[Curve], metric: str) -> None:
     values = [v for c in found for v in c.points[metric]]
     axes.set_xscale("log")
     if min(values) > 0 and max(values) > 8 * min(values):
-        axes.set_yscale("log")
+        style.log_axis(axes)
     for curve in found:
         _curve(axes, curve, metric)
     if metric == "frechet":

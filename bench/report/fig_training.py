@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.api import BenchError
 from bench.report import style
@@ -36,7 +35,7 @@ def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
     ends = []
     for panel, (kind, curves) in zip(axes, sorted(groups.items(), reverse=True), strict=True):
         ends.append([_draw(panel, name, curves[name]) for name in ordered(curves)])
-        _log_axis(panel)
+        style.log_axis(panel)
         panel.set_title(kind)
         panel.set_xlabel("updates")
         panel.set_ylabel("training loss")
@@ -46,14 +45,6 @@ def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
     for panel, found in zip(axes, ends, strict=True):
         end_labels(panel, found)
     return style.save(figure, folder, "training")
-
-
-def _log_axis(axes: Axes) -> None:
-    """Make the y axis logarithmic, with plain numbers at 1, 2 and 5."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _curve(run: RunLike, key: str) -> pd.DataFrame | None:
