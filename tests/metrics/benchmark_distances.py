@@ -35,7 +35,7 @@ def ours(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def by_torchmetrics(a: torch.Tensor, b: torch.Tensor) -> float:
-    from torchmetrics.image import FrechetInceptionDistance
+    from torchmetrics.image.fid import FrechetInceptionDistance
 
     dimension = a.shape[1]
     metric = FrechetInceptionDistance(
@@ -59,7 +59,7 @@ def rivals() -> dict[str, Callable[[torch.Tensor, torch.Tensor], float]]:
     import_torchvision()
     found = {}
     for name, module, call in (
-        ("torchmetrics", "torchmetrics.image", by_torchmetrics),
+        ("torchmetrics", "torchmetrics.image.fid", by_torchmetrics),
         ("torch-fidelity", "torch_fidelity.metric_fid", by_torch_fidelity),
     ):
         try:
