@@ -14,6 +14,7 @@ from bench.inputs import escaped
 from bench.metrics.latency import NOISY
 from bench.record import basis_fault
 from bench.runs import MISSING, Run
+from bench.trust import CANARY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,6 @@ MEASURES = [
 FEWEST_SAMPLES = 10
 """Below it, quartiles rest on too few calls to tell a quiet machine from a busy one."""
 ROUNDING = 1e-6
-CANARY = "canary"
 
 _is_module = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
 

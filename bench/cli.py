@@ -33,9 +33,9 @@ from bench.options import (
     Words,
     WorkersOption,
 )
-from bench.stopping import interrupting
+from bench.stopping import EXIT_INTERRUPTED, interrupting
 
-EXIT_USAGE, EXIT_IO, EXIT_INTERRUPTED = 2, 74, 130
+EXIT_USAGE, EXIT_IO = 2, 74
 
 app = typer.Typer(
     name="bench",

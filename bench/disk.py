@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -103,6 +104,24 @@ def file_sha(path: Path) -> str:
     """Return the sha256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def made_writable(folder: Path) -> None:
+    """Make a folder where there is none, and find out now whether it can be written.
+
+    Raises:
+        StorageError: If it is a file or cannot be written.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"{folder} is a file, expected a folder; choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another --out"
+        ) from error
 
 
 def read_plain(path: str | Path, largest: int) -> tuple[bytes | None, str]:

@@ -15,6 +15,8 @@ from bench.inputs import escaped
 
 FORMAT = 1
 STATUSES = ("ok", "skipped", "failed", "timeout", "oom", "crashed", "invalid")
+FAULTY = STATUSES[2:]
+"""Statuses of a cell that should have been measured and was not."""
 LARGEST = 64 * 2**20
 """Bytes of a record, at most."""
 DEEPEST = 32

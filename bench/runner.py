@@ -7,7 +7,7 @@ the machine to themselves.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import Any
@@ -102,7 +102,7 @@ class Runner:
         settler = Settler(self.store, self.device, limits, renewal, frozenset(), self._go_on)
         missing = [planned for planned in plan if settler.known(planned) is None]
         read_from = frozenset(key for planned in missing for key in planned.uses)
-        return Settler(self.store, self.device, limits, renewal, read_from, self._go_on)
+        return replace(settler, read_from=read_from)
 
     def _together(
         self,

@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,10 +13,10 @@ from typing import Any
 from bench import assets, canonical, merkle, provenance, weights
 from bench.api import Kind
 from bench.budget import Budget, changed_settings, load_budget, read_settings
-from bench.disk import read_plain
-from bench.errors import BenchError, StorageError
+from bench.disk import made_writable, read_plain
+from bench.errors import BenchError
 from bench.plan import Plan, chosen_experiments, findings, make_plan, plugins, study_for
-from bench.record import LARGEST
+from bench.record import FAULTY, LARGEST
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
 from bench.stopping import wound_up_by_signals
@@ -28,7 +27,6 @@ LIMITS = ("cell_limit_s", "cell_memory_gib")
 """Settings that change no number, and so not what a run is called."""
 EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
 OFFLINE = "BENCH_OFFLINE"
-BAD = ("failed", "timeout", "oom", "crashed", "invalid")
 
 
 @dataclass(frozen=True)
@@ -119,16 +117,7 @@ class Session:
 
     def _refuse_unwritable(self) -> None:
         for folder in {self.folders.run, self.folders.report}:
-            if folder.exists() and not folder.is_dir():
-                raise StorageError(f"{folder} is a file, expected a folder; choose another --out")
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except OSError as error:
-                raise StorageError(
-                    f"cannot write to {folder}: {error.strerror or error}; choose another --out"
-                ) from error
+            made_writable(folder)
 
     def _forget_failed_canaries(self) -> None:
         """Have canaries that failed measured anew: what disturbed them may have been mended."""
@@ -286,7 +275,7 @@ def lacking(session: Session, run: Run) -> list[str]:
 def exit_code(session: Session, run: Run) -> int:
     """Return the exit code that tells how a run went."""
     counts = Counter(record["status"] for record in run.records)
-    if sum(counts[status] for status in BAD) or run.manifest.get("failed_again"):
+    if sum(counts[status] for status in FAULTY) or run.manifest.get("failed_again"):
         return EXIT_FAILED
     if lacking(session, run):
         return EXIT_MISSING

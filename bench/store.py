@@ -15,7 +15,6 @@ absent and is moved to `<store>/quarantine/`.
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from bench import disk, recovery
 from bench import record as records
 from bench.api import BenchError, StorageError
 from bench.disk import file_sha as file_sha
-from bench.disk import is_plain_file, read_plain, settled, sync_folder
+from bench.disk import is_plain_file, made_writable, read_plain, settled, sync_folder
 from bench.disk import write_atomically as write_atomically
 from bench.inputs import escaped, printable
 from bench.quarantine import set_aside
@@ -52,17 +51,12 @@ class Store:
             StorageError: If the place is a file or cannot be written, or a folder in it is a link:
                 what is written there would land elsewhere. The place itself may be a link.
         """
+        made_writable(self.root)
         try:
-            if self.root.exists() and not self.root.is_dir():
-                raise StorageError(
-                    f"{self.root} is a file, expected a folder; choose another --out"
-                )
             for part in (*FOLDERS, *LATER):
                 _refuse_link(self.root / part)
             for part in FOLDERS:
-                (self.root / part).mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
+                (self.root / part).mkdir(exist_ok=True)
             recovery.tidy(self)
         except OSError as error:
             raise StorageError(

@@ -5,10 +5,10 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.inputs import escaped
+from bench.record import FAULTY
 from bench.runs import Run
 
 CANARY = "canary"
-FAULTY = ("failed", "timeout", "oom", "crashed", "invalid")
 
 
 class Untrusted(BenchError):

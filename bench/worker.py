@@ -178,9 +178,8 @@ def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
     )
     task = find(Kind.TASK, cell.task).build
     settle(request["key"], request["threads"], deterministic=not cell.timing)
-    with preserved(
-        changes, spare_bytes=request["limit_bytes"] // SPARE
-    ):  # begins here: what importing the task has changed stays
+    # It begins here: what importing the task has changed stays.
+    with preserved(changes, spare_bytes=request["limit_bytes"] // SPARE):
         return task(cell, context)
 
 

@@ -140,14 +140,7 @@ def read_header(file: BinaryIO) -> tuple[int, ...]:
         ValueError: If it is no such header.
     """
     try:
-        version = np.lib.format.read_magic(file)
-        width, read = {
-            (1, 0): (2, np.lib.format.read_array_header_1_0),
-            (2, 0): (4, np.lib.format.read_array_header_2_0),
-        }[version]
-        length = file.read(width)  # numpy would set aside whatever this says
-        text = file.read(min(int.from_bytes(length, "little"), LONGEST_HEADER))
-        shape, fortran, kind = read(io.BytesIO(length + text))
+        shape, kind, fortran = raw_header(file)
     except Exception as error:  # numpy parses it as Python text: anything can come out
         raise ValueError(f"no .npy header: {printable(error, 100)}") from None
     if kind != np.uint8 or any(side < 0 for side in shape):
@@ -155,6 +148,22 @@ def read_header(file: BinaryIO) -> tuple[int, ...]:
     if fortran and len(shape) > 1:
         raise ValueError("it is in Fortran order, expected C order")
     return shape
+
+
+def raw_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Return shape, type and whether the order is Fortran's, as a .npy file claims them.
+
+    Numpy reads the claim as Python text: any exception can come out of it.
+    """
+    version = np.lib.format.read_magic(file)
+    width, read = {
+        (1, 0): (2, np.lib.format.read_array_header_1_0),
+        (2, 0): (4, np.lib.format.read_array_header_2_0),
+    }[version]
+    length = file.read(width)  # numpy would set aside whatever this says
+    text = file.read(min(int.from_bytes(length, "little"), LONGEST_HEADER))
+    shape, fortran, kind = read(io.BytesIO(length + text))
+    return shape, kind, fortran
 
 
 def held_out(count: int, fraction: float) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 No pickle is ever read; what a header claims is checked before memory is set aside for it.
 """
 
-import io
 import math
 import os
 import zipfile
@@ -14,7 +13,7 @@ import numpy as np
 import psutil
 
 from bench.api import BenchError
-from bench.data._arrays import LONGEST_HEADER
+from bench.data._arrays import raw_header
 from bench.data._files import ENCRYPTED, LARGEST_DIRECTORY, METHODS, _directory_size
 from bench.inputs import open_regular, printable, unreadable
 
@@ -90,14 +89,7 @@ def _safetensors(path: Path, file: BinaryIO) -> np.ndarray:
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Return shape, type and whether the order is Fortran's; of numbers only, never of objects."""
-    version = np.lib.format.read_magic(file)
-    width, read = {
-        (1, 0): (2, np.lib.format.read_array_header_1_0),
-        (2, 0): (4, np.lib.format.read_array_header_2_0),
-    }[version]
-    length = file.read(width)  # numpy would set aside whatever this says
-    text = file.read(min(int.from_bytes(length, "little"), LONGEST_HEADER))
-    shape, fortran, kind = read(io.BytesIO(length + text))
+    shape, kind, fortran = raw_header(file)
     if kind.hasobject or kind.kind not in "buif" or any(side < 0 for side in shape):
         raise ValueError(f"it holds {kind} {shape}, expected numbers")
     return shape, kind, fortran
