@@ -144,8 +144,11 @@ class Features(nn.Module):
     def vectors(self, images: Tensor) -> Tensor:
         """Map checked images [B,1|3,H,W] in [0, 1] to what the trunk makes of them, [B,D]."""
         images = three_channels(images.to(self.mean.dtype), self.name)
+        # While they are small and plane after plane, where it takes a tenth of the time; a resize
+        # commutes with it, since its weights sum to 1.
+        images = (images - self.mean).div_(self.std)
         images = images.contiguous(memory_format=torch.channels_last)  # enlarging is faster in it
-        images = (self.resized(images) - self.mean) / self.std
+        images = self.resized(images)
         kind = next(self.trunk.parameters()).dtype
         images = images.to(kind, memory_format=torch.channels_last)
         return self.trunk(images).to(self.mean.dtype)
