@@ -31,6 +31,7 @@ from bench.errors import Missing as Missing
 from bench.errors import Paused as Paused
 from bench.errors import Skip as Skip
 from bench.errors import StorageError as StorageError
+from bench.named_options import options_of as options_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +46,7 @@ class Kind(StrEnum):
     BACKBONE = "backbone"
     DENOISER = "denoiser"
     SAMPLER = "sampler"
+    GENERATOR = "generator"
     SOLVER = "solver"
     SCHEDULE = "schedule"
     RECIPE = "recipe"
@@ -213,6 +215,28 @@ class Restorer(Protocol):
         self, y: "torch.Tensor", level: Level, noise: Noise, stride: int = 1
     ) -> Iterator[Estimate]:
         """Yield the state before the first and after every network call."""
+        ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Makes rough images cheaply, for sampling to start from (ES-DDPM, Lyu et al. 2022).
+
+    Built as `build(channels=3, image_size=64, scale=1.0)`; a trainable one has `loss`, as a
+    `Denoiser` has.
+    """
+
+    leaks: bool
+    """Whether its images are made of training images: a control, never a result."""
+
+    def fit(
+        self, clean: "torch.Tensor", levels: Sequence[Level], trainer: Trainer, seed: int
+    ) -> None:
+        """Learn from clean images [N,C,H,W] in [0,1]; `levels` is empty."""
+        ...
+
+    def draw(self, noise: Noise, count: int) -> "torch.Tensor":
+        """Return images [count,C,H,W] in [0,1]; image i depends on noise stream i alone."""
         ...
 
 

@@ -62,7 +62,7 @@ class Context(Protocol):
         ...
 
     def sampler(self, name: str) -> Callable[..., "Iterator[Estimate]"]:
-        """Return a sampler: a function, which is used and not built."""
+        """Return a sampler, with the options after its name: used, not built."""
         ...
 
     def file(self, used: Cell, name: str) -> "Path":

@@ -35,8 +35,8 @@ class TaskContext:
         return built
 
     def sampler(self, name: str) -> Callable[..., Any]:
-        """Return a sampler: a function, which is used and not built."""
-        return registry.find(Kind.SAMPLER, name).build
+        """Return a sampler, with the options after its name: used, not built."""
+        return registry.sampler(name)
 
     def file(self, used: Cell, name: str) -> Path:
         """Return a used cell's file, checked against the hash in its record."""

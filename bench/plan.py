@@ -8,7 +8,7 @@ from typing import Any
 from bench import canonical, code, provenance
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
-from bench.registry import DIFFUSION, build, entries, find
+from bench.registry import DIFFUSION, build, entries, find, sampler
 
 KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
@@ -49,12 +49,12 @@ def study_for(budget: Budget) -> Study:
     budget = budget.model_copy(update={"schedule": schedule, "generation": generation})
     for kind, chosen in (
         (Kind.DENOISER, budget.denoising.classics),
-        (Kind.SAMPLER, (generation.sampler,)),
         (Kind.FEATURES, (generation.features,)),
         (Kind.SCHEDULE, (budget.schedule,)),
     ):
         for name in chosen:
             find(kind, name)
+    sampler(generation.sampler)
     dataset = {"name": budget.dataset, "image_size": budget.image_size}
     built = build(Kind.DATASET, budget.dataset, image_size=budget.image_size)
     for name in budget.backbones:

@@ -10,17 +10,19 @@ import functools
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bench import installation, strangers
-from bench.api import ENTRIES, BenchError, Entry, Kind, Missing
+from bench.api import ENTRIES, BenchError, Entry, Kind, Missing, options_of
 from bench.strangers import Broken
 
 PACKAGES = {
     Kind.BACKBONE: ("models",),
-    Kind.SAMPLER: ("models",),
+    Kind.SAMPLER: ("models.samplers",),
+    Kind.GENERATOR: ("baselines",),
     Kind.SOLVER: ("models",),
     Kind.SCHEDULE: ("models",),
     Kind.RECIPE: ("models",),
@@ -34,6 +36,9 @@ PACKAGES = {
 
 DIFFUSION = "diffusion:"
 """`diffusion:<backbone>` is a denoiser built from a backbone."""
+
+ESTIMATED = "estimated"
+"""The argument by which a sampler gets what its function `estimate` returned; not an option."""
 
 HOME = Path(__file__).resolve().parent.parent
 
@@ -158,10 +163,13 @@ def _unknown_plugin(kind: Kind, name: str) -> BenchError:
 def find(kind: Kind | str, name: str) -> Entry:
     """Return the entry of a plug-in; `diffusion:<backbone>` and `folder:<path>` included.
 
+    Options after the name (`ddim+eta=0.5`) are not looked at.
+
     Raises:
         BenchError: If there is no such plug-in.
     """
     kind = as_kind(kind)
+    name, _ = options_of(name)
     if (kind, name) not in ENTRIES and not _is_written(kind, name):
         _discover_entry_points()
     if (kind, name) not in ENTRIES or (
@@ -178,6 +186,22 @@ def find(kind: Kind | str, name: str) -> Entry:
     return ENTRIES[kind, name]
 
 
+def sampler(name: str) -> Callable[..., Any]:
+    """Return a sampler, which is used and not built, with the options after its name.
+
+    Raises:
+        BenchError: If there is no such sampler, or an option is not one of its own.
+    """
+    function = find(Kind.SAMPLER, name).build
+    name, options = options_of(name)
+    parameters = inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != ESTIMATED]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of sampler '{name}'", option, known)
+    return functools.partial(function, **options)
+
+
 def missing_needs(entry: Entry) -> list[str]:
     """Return the distributions that a plug-in needs and this environment lacks."""
     return [need for need in entry.needs if not installation.is_installed(need)]
@@ -187,6 +211,7 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
     """Build a plug-in by name, for example `build("backbone", "unet", channels=3, image_size=64)`.
 
     Of `diffusion:<backbone>`, the parameters that the denoiser does not know are the backbone's.
+    Options after the name (`authors+weighting=uniform`) are parameters, too.
 
     Raises:
         BenchError: If the name or a parameter is unknown.
@@ -200,6 +225,7 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
             f"install with: pip install {' '.join(lacking)}"
         )
     accepted = list(inspect.signature(entry.build).parameters)
+    parameters |= options_of(name)[1]
     if entry.kind is Kind.DENOISER and name.startswith(DIFFUSION):
         inner = {key: parameters.pop(key) for key in list(parameters) if key not in accepted}
         backbone = build(Kind.BACKBONE, name.removeprefix(DIFFUSION), **inner)

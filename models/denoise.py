@@ -1,14 +1,27 @@
 """A diffusion model as a denoiser of images: the adapter from a backbone to the harness."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from bench.api import ENTRIES, BenchError, Estimate, Kind, Level, Noise, Trainer, register
+from bench.api import (
+    ENTRIES,
+    BenchError,
+    Estimate,
+    Kind,
+    Level,
+    Noise,
+    Trainer,
+    options_of,
+    register,
+)
 from models.diffusion import Diffusion, Recipe
-from models.process import state_from_noisy, to_image
-from models.samplers import Sampler, ddpm, respaced, strided
+from models.process import q_sample, state_from_noisy, to_image, to_state
+from models.samplers.ddpm import ddpm
+from models.samplers.grid import grid_of, strided
+from models.samplers.walk import Sampler
 
 
 def sampler_of(sampler: str | Sampler) -> Sampler:
@@ -19,10 +32,11 @@ def sampler_of(sampler: str | Sampler) -> Sampler:
     """
     if callable(sampler):
         return sampler
-    if (Kind.SAMPLER, sampler) not in ENTRIES:
+    name, options = options_of(sampler)
+    if (Kind.SAMPLER, name) not in ENTRIES:
         known = sorted(name for kind, name in ENTRIES if kind is Kind.SAMPLER)
-        raise BenchError(f"no sampler named '{sampler}'; known: {', '.join(known)}")
-    return ENTRIES[Kind.SAMPLER, sampler].build
+        raise BenchError(f"no sampler named '{name}'; known: {', '.join(known)}")
+    return partial(ENTRIES[Kind.SAMPLER, name].build, **options)
 
 
 @register(
@@ -88,23 +102,35 @@ class DiffusionDenoiser(nn.Module):
 
     def generate(
         self,
-        x_T: Tensor,
+        x: Tensor,
         noise: Noise,
         *,
         steps: int,
         sampler: str | Sampler | None = None,
+        spacing: str = "uniform",
+        start: float | None = None,
     ) -> Iterator[Estimate]:
-        """Make images out of standard normal x_T [B,C,H,W] with `steps` network calls.
+        """Make images out of states x [B,C,H,W] in `steps` steps.
 
         Args:
-            x_T: State at level T.
+            x: State at level `start`; standard normal for level T.
             noise: Draws the noise of each image, where the sampler needs any.
-            steps: Network calls.
-            sampler: A registered name or a function like `ddim`; by default the recipe's.
+            steps: Steps of the sampler; most make one network call in each.
+            sampler: A registered name, with options or without (`ddim+eta=0.5`), or a function
+                like `ddim`; by default the recipe's.
+            spacing: How levels are chosen; see `models.samplers.grid`.
+            start: Level that x belongs to; T by default.
         """
         sample = sampler_of(sampler or self.recipe.sampler)
-        grid = respaced(self.diffusion.schedule.steps, steps)
-        return sample(self.diffusion, x_T, grid, noise, clip=self.clip)
+        schedule = self.diffusion.schedule
+        start = float(schedule.steps) if start is None else start
+        grid = grid_of(spacing, schedule, start, steps)
+        return sample(self.diffusion, x, grid, noise, clip=self.clip)
+
+    def noised(self, images: Tensor, t: float, noise: Noise) -> Tensor:
+        """Return states at level t of images [B,C,H,W] in [0, 1]: the forward process."""
+        left = float(self.diffusion.schedule.alpha_bar(t))
+        return q_sample(to_state(images), noise(images), left)
 
     def _state(self, y: Tensor, t: float) -> Tensor:
         return state_from_noisy(y, float(self.diffusion.schedule.alpha_bar(t)))

@@ -1,17 +1,18 @@
 """A backbone with what it predicts and under which schedule: loss and prediction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError, Kind, register
+from bench.api import BenchError, Kind, options_of, register
 from models import process
 from models.schedule import network_step, schedule
 
 PREDICTIONS = ("v", "noise", "x0")
 WEIGHTINGS = ("uniform", "alpha-bar")
+LEVELS = ("whole", "continuous")
 
 
 @dataclass(frozen=True)
@@ -22,46 +23,69 @@ class Recipe:
     """"v", "noise" or "x0"."""
     schedule: str
     weighting: str = "uniform"
-    """"uniform", or "alpha-bar": each image's squared error times alpha_bar = snr / (snr + 1)."""
+    """How much an image's squared error counts; see `WEIGHTINGS`."""
     sampler: str = "ddim"
+    levels: str = "whole"
+    """"whole": trained at the levels 1..T; "continuous": at any in (0, T]."""
 
     def __post_init__(self) -> None:
         schedule(self.schedule)
-        for value, known in ((self.prediction, PREDICTIONS), (self.weighting, WEIGHTINGS)):
+        for value, known in (
+            (self.prediction, PREDICTIONS),
+            (self.weighting, WEIGHTINGS),
+            (self.levels, LEVELS),
+        ):
             if value not in known:
                 raise BenchError(f"no '{value}' in a recipe; expected one of {', '.join(known)}")
 
 
 @register(Kind.RECIPE, "authors", source="the paper's released code and its library's defaults")
-def authors() -> Recipe:
+def authors(
+    prediction: str = "v",
+    schedule: str = "sigmoid",
+    weighting: str = "alpha-bar",
+    sampler: str = "ddim",
+    levels: str = "whole",
+) -> Recipe:
     """Return the recipe of the released code.
 
     Its library weights the squared error of v by snr / (snr + 1), which is alpha_bar: nearly pure
     noise hardly counts.
     """
-    return Recipe("v", "sigmoid", "alpha-bar", "ddim")
+    return Recipe(prediction, schedule, weighting, sampler, levels)
 
 
 @register(Kind.RECIPE, "ho2020", source="Ho et al. 2020, which the paper's text names")
-def ho2020() -> Recipe:
+def ho2020(
+    prediction: str = "noise",
+    schedule: str = "linear",
+    weighting: str = "uniform",
+    sampler: str = "ddpm",
+    levels: str = "whole",
+) -> Recipe:
     """Return the recipe of the text: the network predicts the noise."""
-    return Recipe("noise", "linear", "uniform", "ddpm")
+    return Recipe(prediction, schedule, weighting, sampler, levels)
 
 
-RECIPES = {"authors": authors(), "ho2020": ho2020()}
+RECIPES = {"authors": authors, "ho2020": ho2020}
 
 
 def recipe_of(recipe: str | Recipe) -> Recipe:
-    """Return the recipe of that name, or the recipe itself.
+    """Return the recipe of that name (`authors+weighting=min-snr` changes one), or itself.
 
     Raises:
-        BenchError: If there is none.
+        BenchError: If there is none, or what it is to be changed in is not known.
     """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
-        raise BenchError(f"no recipe named '{recipe}'; expected one of {', '.join(RECIPES)}")
-    return RECIPES[recipe]
+    name, changes = options_of(recipe)
+    if name not in RECIPES:
+        raise BenchError(f"no recipe named '{name}'; expected one of {', '.join(RECIPES)}")
+    known = [field.name for field in fields(Recipe)]
+    for change in changes:
+        if change not in known:
+            raise BenchError(f"recipe '{recipe}': no option '{change}'; known: {', '.join(known)}")
+    return RECIPES[name](**{key: str(value) for key, value in changes.items()})
 
 
 class Prediction(NamedTuple):

@@ -95,6 +95,19 @@ class Schedule:
         t = float(np.interp(-wanted, -self._log_snrs, np.arange(1.0, self.steps + 1)))
         return float(round(t)) if abs(t - round(t)) < 1e-6 else t
 
+    def snr_inverse(self, snr: float) -> float:
+        """Return the level t with that signal-to-noise ratio: the inverse of `snr`.
+
+        Raises:
+            BenchError: If the schedule never gets that noisy, or the ratio is negative.
+        """
+        if not snr > 0:
+            raise BenchError(
+                f"a signal-to-noise ratio of {snr:g} asked of schedule '{self.name}', expected "
+                f"{float(self.snr(self.steps)):g} or more"
+            )
+        return self.step_of_sigma(0.5 / math.sqrt(snr))
+
     def level(self, t: int) -> Level:
         """Return the noise level after t steps, as the harness knows it."""
         return Level(float(self.sigma(t)), t, self.name)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from bench.api import BenchError, Denoiser, Level, Restorer
 from models.denoise import DiffusionDenoiser
-from models.diffusion import RECIPES, Diffusion, Recipe
-from models.samplers import ddim
+from models.diffusion import Diffusion, Recipe, recipe_of
+from models.samplers.ddim import ddim
 from models.schedule import schedule
 
 MEAN, STD = 0.55, 0.2  # of the images, on the [0, 1] scale
@@ -67,7 +67,7 @@ def test_levels_are_met_by_sigma_and_told_by_index() -> None:
 
 
 def test_no_noise_is_no_work() -> None:
-    ours = denoiser(RECIPES["authors"])
+    ours = denoiser(recipe_of("authors"))
     y = torch.rand(1, 1, 2, 2)
     assert torch.equal(ours.denoise(y, Level(0.0), torch.randn_like), y)
     assert [e.calls for e in ours.restore(y, Level(0.0), torch.randn_like)] == [0]
@@ -76,7 +76,7 @@ def test_no_noise_is_no_work() -> None:
 @pytest.mark.parametrize(("stride", "calls"), [(1, 50), (7, 8), (50, 1)])
 def test_restore_starts_at_the_input_and_goes_down(stride: int, calls: int) -> None:
     level = schedule("sigmoid").level(50)
-    ours = denoiser(RECIPES["authors"])
+    ours = denoiser(recipe_of("authors"))
     y = torch.rand(1, 1, 2, 2, dtype=torch.float64)
     found = list(ours.restore(y, level, torch.randn_like, stride))
     torch.testing.assert_close(found[0].current, y)
@@ -90,7 +90,7 @@ def test_restored_images_are_draws_from_the_posterior() -> None:
     level = schedule("sigmoid").level(250)
     rng = torch.Generator().manual_seed(0)
     y = torch.full((1, 1, 150, 150), 0.7, dtype=torch.float64)
-    *_, final = denoiser(RECIPES["authors"]).restore(
+    *_, final = denoiser(recipe_of("authors")).restore(
         y, level, lambda like: torch.randn(like.shape, generator=rng, dtype=like.dtype)
     )
     spread = STD * level.sigma / math.hypot(STD, level.sigma)
@@ -100,7 +100,7 @@ def test_restored_images_are_draws_from_the_posterior() -> None:
 
 @pytest.mark.parametrize("sampler", [None, "ddim", "ddpm", ddim])
 def test_generate_takes_as_many_calls_as_asked(sampler: object) -> None:
-    ours = denoiser(RECIPES["ho2020"])
+    ours = denoiser(recipe_of("ho2020"))
     x = torch.randn(2, 1, 2, 2)
     *_, final = ours.generate(x, torch.randn_like, steps=7, sampler=sampler)
     assert (final.calls, final.t) == (7, 0)
@@ -150,7 +150,7 @@ def test_loss_depends_on_the_generator_alone() -> None:
 
 
 def test_prediction_agrees_with_itself_after_clipping() -> None:
-    model = Diffusion(Oracle(RECIPES["authors"]))
+    model = Diffusion(Oracle(recipe_of("authors")))
     x = 5 * torch.randn(2, 1, 4, 4)
     x0, eps = model.predict(x, 300.0)
     left = float(model.schedule.alpha_bar(300))
@@ -173,7 +173,7 @@ def test_fit_hands_itself_to_the_trainer() -> None:
         def train(self, module: object, clean: Tensor, seed: int) -> None:
             seen.append((module, clean.shape, seed))
 
-    ours = denoiser(RECIPES["authors"])
+    ours = denoiser(recipe_of("authors"))
     ours.fit(torch.zeros(3, 1, 4, 4), [], Trainer(), 7)
     assert seen == [(ours, (3, 1, 4, 4), 7)]
     assert isinstance(ours, Denoiser)
@@ -186,6 +186,6 @@ def test_wrong_names_are_one_clear_line() -> None:
     with pytest.raises(BenchError, match="no 'score' in a recipe; expected one of v"):
         Recipe("score", "linear")
     with pytest.raises(BenchError, match="no sampler named 'dmip'; known: ddim, ddpm"):
-        denoiser(RECIPES["authors"]).generate(
+        denoiser(recipe_of("authors")).generate(
             torch.zeros(1, 1, 2, 2), torch.randn_like, steps=5, sampler="dmip"
         )

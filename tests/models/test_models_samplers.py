@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from bench.api import BenchError
 from models.diffusion import Diffusion, Recipe
 from models.process import posterior, to_image
-from models.samplers import ddim, ddpm, respaced, strided
+from models.samplers.ddim import ddim
+from models.samplers.ddpm import ddpm
+from models.samplers.grid import respaced, strided
 from models.schedule import schedule
 
 MEAN, STD = 0.2, 0.4
