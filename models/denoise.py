@@ -125,7 +125,8 @@ class DiffusionDenoiser(nn.Module):
         schedule = self.diffusion.schedule
         start = float(schedule.steps) if start is None else start
         grid = grid_of(spacing, schedule, start, steps)
-        return sample(self.diffusion, x, grid, noise, clip=self.clip)
+        said = sample.keywords if isinstance(sample, partial) else {}
+        return sample(self.diffusion, x, grid, noise, clip=said.get("clip", self.clip))
 
     def noised(self, images: Tensor, t: float, noise: Noise) -> Tensor:
         """Return states at level t of images [B,C,H,W] in [0, 1]: the forward process."""

@@ -6,20 +6,12 @@ from safetensors.torch import save_file
 from bench.api import Cell, Context, Kind, Outcome, register
 from bench.batches import to_bytes, to_float
 from bench.parts import in_parts, joined
-from bench.tasks.denoisers import finite, trained_denoiser
+from bench.tasks.denoisers import NoTraining, finite, trained_denoiser
 from bench.tasks.noised import Noised
 from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer, summary
 
 SHOWN = 8
 """Images kept for the pictures."""
-
-
-class NoTraining:
-    """Handed to denoisers that need none; refuses those that should have had a training cell."""
-
-    def train(self, module: object, clean: object, seed: int) -> None:
-        """Refuse."""
-        raise RuntimeError(f"{type(module).__name__} needs a training cell of its own")
 
 
 @register(Kind.TASK, "denoise", source="Calvo-Ordonez et al. 2023, Table 4; protocol")

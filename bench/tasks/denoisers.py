@@ -1,35 +1,66 @@
-"""Building a denoiser in the size of its data set, and giving it its trained weights."""
+"""Building a denoiser or generator in the size of its data set, with its trained weights."""
 
 from typing import Any
 
 import torch
 
 from bench.api import Cell, Context, Invalid, Kind, Level
+from bench.batches import to_float
 from bench.seeds import seed_globals
 from bench.training import load_weights
 
 WEIGHTS = "weights.safetensors"
+GENERATOR = Kind.GENERATOR.value
 
 
 def build_denoiser(cell: Cell, context: Context, dataset: Any) -> Any:
     """Build the cell's denoiser for the data set's channels and image size."""
+    return _built(Kind.DENOISER, cell, context, dataset)
+
+
+def trained_denoiser(cell: Cell, context: Context, dataset: Any) -> Any:
+    """Build the cell's denoiser with the weights of the training cell that it uses first."""
+    denoiser = build_denoiser(cell, context, dataset)
+    if cell.uses:
+        load_weights(context.file(cell.uses[0], WEIGHTS), denoiser)
+    return denoiser.eval() if isinstance(denoiser, torch.nn.Module) else denoiser
+
+
+def build_generator(cell: Cell, context: Context, dataset: Any) -> Any:
+    """Build the cell's generator for the data set's channels and image size."""
+    return _built(Kind.GENERATOR, cell, context, dataset)
+
+
+def trained_generator(cell: Cell, context: Context, dataset: Any) -> Any:
+    """Build the cell's generator with the weights of its training, or fitted where it has none."""
+    generator = build_generator(cell, context, dataset)
+    trainings = [used for used in cell.uses if GENERATOR in used.spec]
+    if trainings:
+        load_weights(context.file(trainings[0], WEIGHTS), generator)
+    else:
+        clean = to_float(dataset.images("train"))
+        generator.fit(clean, [], NoTraining(), cell.spec["seed"])
+    return generator.eval() if isinstance(generator, torch.nn.Module) else generator
+
+
+class NoTraining:
+    """Handed to plug-ins that need none; refuses those that should have had a training cell."""
+
+    def train(self, module: object, clean: object, seed: int) -> None:
+        """Refuse."""
+        raise RuntimeError(f"{type(module).__name__} needs a training cell of its own")
+
+
+def _built(kind: Kind, cell: Cell, context: Context, dataset: Any) -> Any:
     spec = {
-        **cell.spec["denoiser"],
+        **cell.spec[kind.value],
         "channels": dataset.channels,
         "image_size": dataset.image_size,
     }
     # Initial weights depend on the seed, and not on what ran before in this process.
     seed_globals("initial", cell.spec["seed"])
-    denoiser = context.build(Kind.DENOISER, spec)
-    return denoiser.to(context.device) if isinstance(denoiser, torch.nn.Module) else denoiser
-
-
-def trained_denoiser(cell: Cell, context: Context, dataset: Any) -> Any:
-    """Build the cell's denoiser with the weights of the training cell that it uses."""
-    denoiser = build_denoiser(cell, context, dataset)
-    if cell.uses:
-        load_weights(context.file(cell.uses[0], WEIGHTS), denoiser)
-    return denoiser.eval() if isinstance(denoiser, torch.nn.Module) else denoiser
+    built = context.build(kind, spec)
+    return built.to(context.device) if isinstance(built, torch.nn.Module) else built
 
 
 def levels_of(cell: Cell, context: Context) -> list[Level]:
