@@ -4,7 +4,7 @@ All of them get the same network module and the same uint8 images, and take turn
 that a drift of the machine hits all of them. The time of the network alone, on batches that are
 ready, shows how much everything around it costs. What is not installed is left out::
 
-    python tests/metrics/benchmark_features.py --images 500 --threads 1
+    python tests/metrics/benchmark_features.py --images 500 --threads 1 --features vgg16
     python tests/metrics/benchmark_features.py --memory
     python tests/metrics/benchmark_features.py --bfloat16
 """
@@ -165,11 +165,12 @@ def in_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, t
     return {name: (min(wall[name]), min(used[name])) for name in calls}
 
 
-def compare(count: int, size: int, rounds: int) -> None:
+def compare(name: str, count: int, size: int, rounds: int) -> None:
     """Print the times of the three and of the network alone, and how far the results are apart."""
-    extractor = registry.build("features", "alexnet").eval()
+    extractor = registry.build("features", name).eval()
     a, b = pictures(count, size, 0), pictures(count, size, 1)
-    ready = torch.rand(BATCH, 3, 64, 64).to(memory_format=torch.channels_last)
+    ready = extractor.resized(torch.rand(BATCH, 3, size, size))
+    ready = ready.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def network() -> None:
@@ -233,6 +234,7 @@ def bfloat16(count: int, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--features", default="alexnet")
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=4)
@@ -251,7 +253,7 @@ def main() -> None:
         bfloat16(given.images, given.rounds)
     else:
         for size in SIZES:
-            compare(given.images, size, given.rounds)
+            compare(given.features, given.images, size, given.rounds)
 
 
 if __name__ == "__main__":
