@@ -47,6 +47,7 @@ class Kind(StrEnum):
     DENOISER = "denoiser"
     SAMPLER = "sampler"
     GENERATOR = "generator"
+    DISTILLATION = "distillation"
     SOLVER = "solver"
     SCHEDULE = "schedule"
     RECIPE = "recipe"

@@ -23,6 +23,7 @@ PACKAGES = {
     Kind.BACKBONE: ("models",),
     Kind.SAMPLER: ("models.samplers",),
     Kind.GENERATOR: ("baselines",),
+    Kind.DISTILLATION: ("models",),
     Kind.SOLVER: ("models",),
     Kind.SCHEDULE: ("models",),
     Kind.RECIPE: ("models",),

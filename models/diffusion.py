@@ -11,8 +11,10 @@ from models import process
 from models.schedule import network_step, schedule
 
 PREDICTIONS = ("v", "noise", "x0")
-WEIGHTINGS = ("uniform", "alpha-bar")
+WEIGHTINGS = ("uniform", "alpha-bar", "min-snr")
 LEVELS = ("whole", "continuous")
+GAMMA = 5.0
+"""Where min-snr cuts the signal-to-noise ratio off."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,31 @@ def recipe_of(recipe: str | Recipe) -> Recipe:
     return RECIPES[name](**{key: str(value) for key, value in changes.items()})
 
 
+def weight_of(recipe: Recipe, alpha_bar: Tensor) -> Tensor:
+    """Return how much the squared error of what a recipe predicts counts at these levels.
+
+    "uniform" is the simple loss. "alpha-bar" is snr / (snr + 1), whatever is predicted. "min-snr"
+    counts the error of x0 by min(snr, 5): the squared error of the noise is that of x0 times snr,
+    and that of v times snr + 1, so that theirs are divided by these.
+
+    Source: Ho et al. 2020, equation 14, for "uniform"; the paper's released code for "alpha-bar";
+    Hang et al. 2023 (Min-SNR-gamma), section 3.4, for "min-snr".
+    """
+    match recipe.weighting:
+        case "uniform":
+            return torch.ones_like(alpha_bar)
+        case "alpha-bar":
+            return alpha_bar
+    of_x0 = (alpha_bar / (1 - alpha_bar)).clamp(max=GAMMA)
+    match recipe.prediction:
+        case "v":
+            return of_x0 * (1 - alpha_bar)
+        case "noise":
+            return of_x0 * (1 - alpha_bar) / alpha_bar
+        case _:
+            return of_x0
+
+
 class Prediction(NamedTuple):
     """What a network makes of x_t; the two agree: x_t = sqrt(alpha_bar) x0 + ... eps."""
 
@@ -117,19 +144,35 @@ class Diffusion(nn.Module):
 
         Args:
             batch: Clean images [B,C,H,W] in [0, 1].
-            rng: Draws the levels, uniformly from 1..T, and the noise.
+            rng: Draws the levels, uniformly from 1..T or from (0, T], and the noise.
         """
         x0 = process.to_state(batch)
-        steps = self.schedule.steps
-        draw = torch.randint(1, steps + 1, batch.shape[:1], generator=rng, device=rng.device)
+        told, left = self._levels(len(batch), rng)
+        told, left = told.to(x0), left.to(x0.device)[:, None, None, None]
         eps = torch.randn(batch.shape, generator=rng, device=rng.device).to(x0)
-        t = draw.to(x0.device)
-        left = self.alpha_bars[t][:, None, None, None]
-        predicted = self.backbone(process.q_sample(x0, eps, left), (t - 1).to(x0.dtype))
-        error = (predicted - self._target(x0, eps, left)).square().flatten(1).mean(dim=1)
-        if self.recipe.weighting == "alpha-bar":
-            error = error * left.flatten()
+        # Where `left` has float64, these have it too: near level 0 float32 does not know 1 - left.
+        x_t = process.q_sample(x0, eps, left).to(x0)
+        target = self._target(x0, eps, left).to(x0)
+        error = (self.backbone(x_t, told) - target).square().flatten(1).mean(dim=1)
+        if self.recipe.weighting != "uniform":
+            error = error * weight_of(self.recipe, left.flatten()).to(x0)
         return error.mean()
+
+    def _levels(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the steps that the network is told and the alpha_bar of `count` random levels.
+
+        Source: Song and Ermon 2019, and Chen et al. 2021 (WaveGrad), algorithm 1: networks that are
+        told how noisy their input is and learn it at levels between the whole ones.
+        Differs: WaveGrad draws a segment and then sqrt(alpha_bar) uniformly in it; here the level
+        is drawn uniformly, and alpha_bar is the schedule's of that level.
+        """
+        steps = self.schedule.steps
+        if self.recipe.levels == "whole":
+            t = torch.randint(1, steps + 1, (count,), generator=rng, device=rng.device)
+            return t - 1, self.alpha_bars[t.to(self.alpha_bars.device)]
+        uniform = torch.rand(count, generator=rng, device=rng.device, dtype=torch.float64)
+        t = (1 - uniform) * steps  # above 0, and up to T
+        return (t - 1).clamp(min=0), torch.from_numpy(self.schedule.alpha_bar(t.cpu().numpy()))
 
     def _target(self, x0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
         match self.recipe.prediction:
@@ -148,7 +191,7 @@ class Diffusion(nn.Module):
             t: Their level, above 0 and up to T; need not be whole.
             clip: Whether x0 is held within [-1, 1]; eps then follows from x0.
         """
-        left = float(self.schedule.alpha_bar(t))
+        left = self.schedule.share(t)
         told = torch.full((x_t.shape[0],), network_step(t), dtype=x_t.dtype, device=x_t.device)
         out = self.backbone(x_t, told)
         match self.recipe.prediction:

@@ -68,6 +68,16 @@ class Schedule:
         """Return the share of the image's variance that is left at levels t."""
         return 1 / (1 + np.exp(-self.log_snr(t)))
 
+    def share(self, t: float) -> float:
+        """Return alpha_bar at one level; remembered, since every batch visits the same few."""
+        if t not in self._shares:
+            self._shares[t] = float(self.alpha_bar(t))
+        return self._shares[t]
+
+    @cached_property
+    def _shares(self) -> dict[float, float]:
+        return {}
+
     def sigma(self, t: ArrayLike) -> Array:
         """Return the noise of x_t / sqrt(alpha_bar_t): 0.5 * sqrt(1 / alpha_bar - 1)."""
         return 0.5 * np.exp(-self.log_snr(t) / 2)
@@ -90,9 +100,7 @@ class Schedule:
             )
         if sigma < first:
             return sigma / first
-        # np.interp wants rising abscissae, and the ratio falls.
-        wanted = -2 * math.log(2 * sigma)
-        t = float(np.interp(-wanted, -self._log_snrs, np.arange(1.0, self.steps + 1)))
+        t = self._level_of(-2 * math.log(2 * sigma))
         return float(round(t)) if abs(t - round(t)) < 1e-6 else t
 
     def snr_inverse(self, snr: float) -> float:
@@ -101,12 +109,19 @@ class Schedule:
         Raises:
             BenchError: If the schedule never gets that noisy, or the ratio is negative.
         """
-        if not snr > 0:
+        first, last = float(self.snr(1)), float(self.snr(self.steps))
+        if not snr >= last * (1 - 1e-12):
             raise BenchError(
                 f"a signal-to-noise ratio of {snr:g} asked of schedule '{self.name}', expected "
-                f"{float(self.snr(self.steps)):g} or more"
+                f"{last:g} or more"
             )
-        return self.step_of_sigma(0.5 / math.sqrt(snr))
+        if snr > first:
+            return math.sqrt(first / snr)
+        return self._level_of(math.log(snr))
+
+    def _level_of(self, log_snr: float) -> float:
+        # np.interp wants rising abscissae, and the ratio falls.
+        return float(np.interp(-log_snr, -self._log_snrs, np.arange(1.0, self.steps + 1)))
 
     def level(self, t: int) -> Level:
         """Return the noise level after t steps, as the harness knows it."""

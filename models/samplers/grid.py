@@ -51,8 +51,8 @@ def log_snr(schedule: Schedule, start: float, count: int) -> list[float]:
     if count == 1 or start <= 1:
         return respaced(start, count)
     first, last = (float(schedule.log_snr(t)) for t in (start, 1.0))
-    inner = [schedule.snr_inverse(math.exp(r)) for r in np.linspace(first, last, count)[1:]]
-    return [float(start), *inner, 0.0]
+    inner = [schedule.snr_inverse(math.exp(r)) for r in np.linspace(first, last, count)[1:-1]]
+    return [float(start), *inner, 1.0, 0.0]
 
 
 def strided(start: float, stride: int = 1) -> list[float]:

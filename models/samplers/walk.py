@@ -1,5 +1,6 @@
 """What all samplers share: the steps of a grid, and the estimates that they yield."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,9 +25,23 @@ class Step:
     left_s: float
 
     @property
+    def sigma_t(self) -> float:
+        """Noise of x_t / sqrt(alpha_bar_t), on the [-1, 1] scale: the sigma of Karras et al."""
+        return math.sqrt(1 / self.left_t - 1)
+
+    @property
+    def sigma_s(self) -> float:
+        """The same at level s."""
+        return math.sqrt(1 / self.left_s - 1)
+
+    @property
     def is_last(self) -> bool:
         """Whether it ends at the image."""
         return self.s == 0
+
+    def score(self, eps: Tensor) -> Tensor:
+        """Return the gradient of the log-density at level t of the states with that noise."""
+        return eps * (-1 / math.sqrt(1 - self.left_t))
 
     def estimate(self, calls: int, x: Tensor, x0: Tensor) -> Estimate:
         """Return the estimate after this step: state x at level s, predicted image x0."""

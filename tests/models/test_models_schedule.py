@@ -1,7 +1,9 @@
 """Schedules against the published curves, and their inverse."""
 
+import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -99,3 +101,69 @@ def test_wrong_values_are_one_clear_line() -> None:
         schedule("linear").step_of_sigma(1e6)
     with pytest.raises(BenchError, match="out of the range"):
         schedule("linear").step_of_sigma(-0.1)
+
+
+# ------------------------------------------------------------------ exactness
+
+
+def products(name: str) -> list[mpmath.mpf]:
+    """Return alpha_bar of the levels 1..T from the published formulas, in forty digits."""
+    with mpmath.workdps(40):
+        if name == "linear":
+            low, high = mpmath.mpf("1e-4"), mpmath.mpf("2e-2")
+            betas = [low + n * (high - low) / (T - 1) for n in range(T)]
+        else:
+            curve = {"cosine": _cosine, "sigmoid": _sigmoid}[name]
+            left = [curve(mpmath.mpf(t) / T) for t in range(T + 1)]
+            betas = [min(1 - b / a, mpmath.mpf("0.999")) for a, b in itertools.pairwise(left)]
+        found, product = [], mpmath.mpf(1)
+        for beta in betas:
+            product *= 1 - beta
+            found.append(product)
+        return found
+
+
+def _cosine(u: mpmath.mpf) -> mpmath.mpf:
+    offset = mpmath.mpf("0.008")
+    return mpmath.cos((u + offset) / (1 + offset) * mpmath.pi / 2) ** 2
+
+
+def _sigmoid(u: mpmath.mpf) -> mpmath.mpf:
+    return 1 / (1 + mpmath.exp(-3)) - 1 / (1 + mpmath.exp(3 - 6 * u))
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_alpha_bar_is_the_product_of_its_factors_in_higher_precision(name: str) -> None:
+    s, exact = schedule(name), products(name)
+    found = s.alpha_bar(np.arange(1, T + 1))
+    worst = max(abs(mpmath.mpf(float(a)) / b - 1) for a, b in zip(found, exact, strict=True))
+    assert worst < 1e-10
+    ratios = [float(left / (1 - left)) for left in exact]
+    np.testing.assert_allclose(s.snr(np.arange(1, T + 1)), ratios, rtol=1e-10)
+
+
+@given(name=st.sampled_from(sorted(SCHEDULES)), t=st.floats(1e-3, T))
+def test_snr_inverse_is_the_inverse(name: str, t: float) -> None:
+    s = schedule(name)
+    snr = float(s.snr(t))
+    assert s.snr_inverse(snr) == pytest.approx(t, rel=1e-9)
+    assert float(s.snr(s.snr_inverse(snr))) == pytest.approx(snr, rel=1e-9)
+
+
+@given(
+    name=st.sampled_from(sorted(SCHEDULES)),
+    ratios=st.lists(st.floats(-9, 12), min_size=2, max_size=2, unique=True),
+)
+def test_snr_inverse_falls(name: str, ratios: list[float]) -> None:
+    s = schedule(name)
+    end = float(s.log_snr(T))
+    few, many = sorted(max(ratio, end) for ratio in ratios)
+    levels = s.snr_inverse(math.exp(few)), s.snr_inverse(math.exp(many))
+    assert levels[0] >= levels[1]
+    assert levels[0] > levels[1] or many - few < 1e-9
+
+
+@pytest.mark.parametrize("snr", [0.0, -1.0, 1e-12, math.nan])
+def test_a_ratio_that_is_never_reached_is_one_clear_line(snr: float) -> None:
+    with pytest.raises(BenchError, match=r"a signal-to-noise ratio of .* or more"):
+        schedule("linear").snr_inverse(snr)
