@@ -8,47 +8,25 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from bench.api import BenchError
 from bench.inputs import printable
 from bench.registry import unknown
+from bench.settings import (
+    Costs,
+    Count,
+    Denoising,
+    Fraction,
+    Generation,
+    Positive,
+    Samplers,
+    Seconds,
+    Settings,
+    Timing,
+    Word,
+)
 from bench.settings_file import FileSettings, items, names, read_file, shown
-
-
-def _one_line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("it holds characters that cannot be printed")
-    return text
-
-
-Count = Annotated[int, Field(ge=1, le=10**12)]
-Many = Annotated[int, Field(ge=2, le=10**12)]
-Word = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
-Step = Annotated[int, Field(ge=1, le=1000)]
-"""A step of the diffusion, of which every schedule has 1,000."""
-Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0, le=1e8, allow_inf_nan=False)]
-
-LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
-"""The noising steps of Tables 2 and 3."""
-STEPS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 250)
-"""The sampling steps of Table 1's search (protocol)."""
-
-
-class Settings(BaseModel):
-    """A frozen group of settings that refuses unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Train(Settings):
@@ -71,51 +49,23 @@ class Train(Settings):
     precision: Annotated[str, Field(pattern="^(float32|bfloat16)$")] = "float32"
     decay: Annotated[str, Field(pattern="^(none|cosine)$")] = "none"
     """How the learning rate falls to 0 by the last update."""
+    warmup: Annotated[int, Field(ge=0, le=10**12)] = 0
+    """Updates over which the learning rate first rises from 0, in equal steps."""
+    accumulate: Count = 1
+    """Parts that a process takes its share of a batch in, where memory has no room for it whole."""
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that share every batch: one a GPU, or several on the CPU."""
+    validations: Annotated[int, Field(ge=0, le=10**6)] = 50
+    """How often in a training the averaged weights denoise held-out images, evenly spaced."""
     passes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
     """At least so many passes over the training images, where `updates` make fewer."""
 
-
-class Generation(Settings):
-    """Table 1: distance between generated and real images against sampling steps."""
-
-    steps: Steps = STEPS
-    n_generated: Many = 30_000
-    n_real: Many = 30_000
-    sampler: Word = ""
-    """The recipe's unless said otherwise."""
-    features: Word = "alexnet"
-    blocks: Many = 10
-    """Blocks of the delete-block jackknife interval."""
-
     @model_validator(mode="after")
-    def _enough_for_the_blocks(self) -> Self:
-        fewest = min(self.n_generated, self.n_real)
-        if fewest < 2 * self.blocks:
-            raise ValueError(f"{fewest} images in {self.blocks} blocks, expected 2 in each or more")
+    def _an_image_for_each_part(self) -> Self:
+        parts, fewest = self.accumulate * self.processes, min(self.batch, self.classic_batch)
+        if parts > fewest:
+            raise ValueError(f"{parts} parts of a batch of {fewest}, expected an image in each")
         return self
-
-
-class Denoising(Settings):
-    """Tables 2 to 4: restoring noised images."""
-
-    levels: Steps = LEVELS
-    classic_levels: Steps = (50, 150, 400)
-    """The levels of Table 4."""
-    n_images: Many = 300
-    stride: Count = 1
-    """Reverse steps per network call; 1 is the paper's."""
-    classics: tuple[Word, ...] = ("identity", "bm3d", "wiener", "conv-ae", "dncnn")
-    classic_scale: Positive = 1.0
-    """Width of DnCNN and the autoencoder against the authors'."""
-
-
-class Timing(Settings):
-    """Latency of a network call."""
-
-    batch: Count = 1
-    threads: Count = 1
-    repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
-    warmup: Count = 3
 
 
 class Budget(Settings):
@@ -139,8 +89,10 @@ class Budget(Settings):
     shared by the workers that run at once."""
     train: Train = Train()
     generation: Generation = Generation()
+    samplers: Samplers = Samplers()
     denoising: Denoising = Denoising()
     timing: Timing = Timing()
+    costs: Costs = Costs()
 
 
 BUDGETS = {
@@ -161,10 +113,15 @@ BUDGETS = {
             classic_updates=400,
             classic_batch=16,
             classic_learning_rate=5e-3,
+            validations=8,
         ),
         generation=Generation(steps=(5, 10, 20, 50), n_generated=192, n_real=192, blocks=8),
-        denoising=Denoising(n_images=16, stride=10, classic_scale=0.25),
+        samplers=Samplers(
+            steps=(5, 10, 20), n_generated=64, blocks=8, distil_updates=40, estimate_images=48
+        ),
+        denoising=Denoising(n_images=16, n_one_step=96, stride=10, classic_scale=0.25),
         timing=Timing(repeats=15),
+        costs=Costs(batches=(16,), repeats=3, most_s=5.0, ceiling_repeats=5),
     ),
     "small": Budget(
         name="small",
@@ -172,9 +129,19 @@ BUDGETS = {
         scale=0.5,
         micro_batch=16,
         cell_limit_s=6 * 3600.0,
-        train=Train(updates=10_000, batch=64, ema=0.999, classic_updates=3_000, classic_batch=32),
+        train=Train(
+            updates=10_000,
+            batch=64,
+            ema=0.999,
+            classic_updates=3_000,
+            classic_batch=32,
+            validations=20,
+        ),
         generation=Generation(steps=(5, 10, 20, 50), n_generated=256, n_real=2_000),
-        denoising=Denoising(levels=(50, 150, 400), n_images=48, stride=5),
+        samplers=Samplers(
+            steps=(5, 10, 20), n_generated=256, distil_updates=1_000, estimate_images=256
+        ),
+        denoising=Denoising(levels=(50, 150, 400), n_images=48, n_one_step=128, stride=5),
     ),
     "paper": Budget(name="paper"),
 }

@@ -66,7 +66,9 @@ def score(  # noqa: PLR0913 - an option each
         Path | None, typer.Option("--checkpoint", help="Its weights, .safetensors.")
     ] = None,
     prediction: Annotated[str, typer.Option("--prediction", help="noise, x0 or v.")] = "",
-    schedule: Annotated[str, typer.Option("--schedule", help="It was trained with.")] = "linear",
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="Linear unless the checkpoint says.")
+    ] = "",
     levels: Annotated[str, typer.Option("--levels", help="Noising steps.")] = LEVELS,
     out: OutOption = None,
     device: DeviceOption = "auto",

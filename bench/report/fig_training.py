@@ -1,65 +1,109 @@
-"""Training loss against updates."""
+"""Training loss, and the error of the averaged weights on held-out images, against updates."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from bench.api import BenchError
 from bench.report import style
 from bench.report.labels import end_labels
-from bench.report.names import ordered
+from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
 
-COLUMNS = ("backbone", "denoiser", "dataset", "recipe", "updates")
+COLUMNS = ("backbone", "denoiser", "generator", "dataset", "recipe", "updates")
+KINDS = {
+    "backbone": "diffusion networks",
+    "denoiser": "classic denoisers",
+    "generator": "generators",
+}
+"""Column that names what was trained -> what such are called: their losses differ in meaning."""
 MOST_POINTS = 1500
 """Points of the raw curve that are drawn; more would only swell the file."""
+THIRDS = {"high": (0, (1, 1.2)), "middle": (0, (5, 1.6)), "low": "-"}
+"""Columns of a validation curve, from the top, and their dashes."""
+
+
+@dataclass
+class _Group:
+    """What is drawn in one panel, and in the one beside it."""
+
+    losses: dict[str, pd.DataFrame] = field(default_factory=dict)
+    errors: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @style.styled
 def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
-    """Draw loss curves: diffusion networks apart from classic denoisers, whose losses differ."""
-    rows = ok(run, "train", COLUMNS)
-    groups: dict[str, dict[str, pd.DataFrame]] = {}
-    for row in rows.itertuples():
-        curve = _curve(run, row.key)
-        diffusion = isinstance(row.backbone, str)
-        name = row.backbone if diffusion else row.denoiser
-        if curve is not None and isinstance(name, str):
-            kind = f"{row.dataset}: {'diffusion networks' if diffusion else 'classic denoisers'}"
-            groups.setdefault(kind, {}).setdefault(name, curve)
+    """Draw loss curves, and beside them validation curves: a row for each kind of network."""
+    groups = _groups(run)
     if not groups:
         return "no training curves in this run"
-    figure, axes = style.panels(len(groups), width=4.6, height=3.0, columns=2)
-    ends = []
-    for panel, (kind, curves) in zip(axes, sorted(groups.items(), reverse=True), strict=True):
-        ends.append([_draw(panel, name, curves[name]) for name in ordered(curves)])
-        style.log_axis(panel)
-        panel.set_title(kind)
-        panel.set_xlabel("updates")
-        panel.set_ylabel("training loss")
-        updates = max(int(curve["update"].max()) for curve in curves.values())
-        style.corner(panel, f"{updates:,} updates; line: running mean")
+    columns = 2 if any(group.errors for group in groups.values()) else 1
+    count = columns * len(groups)
+    figure, axes = style.panels(count, width=4.6, height=3.0, columns=columns)
+    unlabelled = []
+    for number, (title, group) in enumerate(groups.items()):
+        loss, *beside = axes[columns * number : columns * (number + 1)]
+        unlabelled.append((loss, _draw_losses(loss, title, group.losses)))
+        for error in beside:
+            _draw_errors(error, title, group.errors)
     figure.draw_without_rendering()
-    for panel, found in zip(axes, ends, strict=True):
-        end_labels(panel, found)
+    for panel, ends in unlabelled:
+        end_labels(panel, ends)
     return style.save(figure, folder, "training")
 
 
-def _curve(run: RunLike, key: str) -> pd.DataFrame | None:
+def _groups(run: RunLike) -> dict[str, _Group]:
+    """Return the curves by title, in the order of the panels."""
+    rows = ok(run, "train", COLUMNS)
+    groups: dict[tuple[int, str], _Group] = {}
+    for row in rows.itertuples():
+        column = next((name for name in KINDS if isinstance(getattr(row, name), str)), None)
+        curve = _curve(run, row.key, "curve.csv", ("loss",))
+        if column is None or curve is None:
+            continue
+        place = list(KINDS).index(column), f"{row.dataset}: {KINDS[column]}"
+        group, name = groups.setdefault(place, _Group()), getattr(row, column)
+        if name not in group.losses:
+            group.losses[name] = curve
+            errors = _curve(run, row.key, "validation.csv", tuple(THIRDS))
+            if errors is not None:
+                group.errors[name] = errors
+    return {title: groups[place, title] for place, title in sorted(groups)}
+
+
+def _curve(run: RunLike, key: str, name: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    """Return a curve's points that a logarithmic axis has a place for, None if there are none."""
     try:
-        curve = pd.read_csv(run.file(key, "curve.csv"))
+        curve = pd.read_csv(run.file(key, name))
     except (OSError, BenchError, ValueError):
         return None
-    if not {"update", "loss"} <= set(curve.columns):
+    if not {"update", *columns} <= set(curve.columns):
         return None
-    curve = curve[(curve["loss"] > 0) & np.isfinite(curve["loss"])]
+    values = curve[list(columns)].apply(pd.to_numeric, errors="coerce")
+    curve = curve[((values > 0) & np.isfinite(values)).all(axis=1)]
     return curve if len(curve) else None
 
 
-def _draw(axes: Axes, name: str, curve: pd.DataFrame) -> tuple[str, float, float]:
-    """Draw one curve; return its name and last point."""
+def _draw_losses(
+    axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]
+) -> list[tuple[str, float, float]]:
+    """Draw a panel of loss curves; return each one's name and last point."""
+    ends = [_draw_loss(axes, name, curves[name]) for name in ordered(curves)]
+    style.log_axis(axes)
+    axes.set_title(title)
+    axes.set_xlabel("updates")
+    axes.set_ylabel("training loss")
+    updates = max(int(curve["update"].max()) for curve in curves.values())
+    style.corner(axes, f"{updates:,} updates; line: running mean")
+    return ends
+
+
+def _draw_loss(axes: Axes, name: str, curve: pd.DataFrame) -> tuple[str, float, float]:
     look = style.look(name)
     thin = curve.iloc[:: max(1, len(curve) // MOST_POINTS)]
     axes.plot(thin["update"], thin["loss"], color=look.colour, linewidth=0.4, alpha=0.3)
@@ -68,3 +112,48 @@ def _draw(axes: Axes, name: str, curve: pd.DataFrame) -> tuple[str, float, float
     smooth = mean.iloc[:: max(1, len(curve) // MOST_POINTS)]
     axes.plot(thin["update"], smooth, color=look.colour, linestyle=look.dash)
     return name, float(curve["update"].iloc[-1]), float(mean.iloc[-1])
+
+
+def _draw_errors(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> None:
+    """Draw a panel of validation curves: networks by colour, thirds of the noise range by dash."""
+    if not curves:
+        axes.set_visible(False)
+        return
+    for name in ordered(curves):
+        look, curve = style.look(name), curves[name]
+        for third, dash in THIRDS.items():
+            axes.plot(
+                curve["update"], curve[third], color=look.colour, linestyle=dash,
+                marker=look.marker if len(curve) <= 30 else None, markersize=3.0, linewidth=1.3,
+            )  # fmt: skip
+    style.log_axis(axes)
+    axes.set_xlim(left=0)
+    axes.set_title(f"{title}, held-out images")
+    axes.set_xlabel("updates")
+    axes.set_ylabel("mean squared error of one step")
+    _name_networks(axes, ordered(curves))
+    _name_thirds(axes)
+
+
+def _name_thirds(axes: Axes) -> None:
+    """Name the dashes beside the panel, from the most noise to the least."""
+    lines = [Line2D([], [], color=style.GREY, linestyle=dash) for dash in THIRDS.values()]
+    axes.legend(
+        lines, [f"{third} noise" for third in THIRDS], loc="center left",
+        bbox_to_anchor=(1.0, 0.5), handlelength=2.4, labelcolor=style.GREY, labelspacing=0.9,
+    )  # fmt: skip
+
+
+def _name_networks(axes: Axes, names: list[str]) -> None:
+    """Name the colours in a line above the curves, where room is made for it."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.12)
+    lines = [
+        Line2D([], [], color=style.look(name).colour, marker=style.look(name).marker)
+        for name in names
+    ]
+    named = axes.legend(
+        lines, [printed(name) for name in names], loc="upper right", ncols=min(len(names), 3),
+        handlelength=1.6, columnspacing=1.2, borderaxespad=0.2,
+    )  # fmt: skip
+    axes.add_artist(named)  # else the next legend takes its place

@@ -21,11 +21,11 @@ from bench.inputs import printable, read_whole, unreadable
 from bench.installation import is_installed, version
 from bench.plan import Study, plan_of
 from bench.registry import find, unknown
+from bench.score.declared import conventions
 from bench.score.plan import SCORE, session_of, study_of
 from bench.score.samples import note_place
 from bench.session import Session, choose_device
 
-PREDICTIONS = ("noise", "x0", "v")
 RANGES = {"-1,1": -1.0, "0,1": 0.0}
 """The range of clean images that the network was trained on -> its lower end."""
 REFERENCES = ("identity", "wiener")
@@ -46,7 +46,9 @@ class AskedNetwork:
     """package.module:factory, path/to/file.py:factory, or a folder of diffusers."""
     checkpoint: Path | None
     prediction: str
+    """Empty where the checkpoint says it."""
     schedule: str
+    """Empty where the checkpoint says it, or it is the usual one."""
     value_range: str
 
 
@@ -118,19 +120,14 @@ def network_of(asked: AskedNetwork) -> Network:
             f"--denoiser {printable(asked.spec, 100)}: expected package.module:factory, "
             "path/to/file.py:factory or a folder of diffusers"
         )
-    if asked.prediction not in PREDICTIONS:
-        said = f" {printable(asked.prediction, 60)}" if asked.prediction else ""
-        raise BenchError(
-            f"--prediction{said}: say what the network predicts, {', '.join(PREDICTIONS)}"
-        )
     if asked.value_range not in RANGES:
         raise unknown("range of a network", asked.value_range, list(RANGES))
-    find(Kind.SCHEDULE, asked.schedule)
+    checkpoint = _checkpoint(asked.checkpoint)
+    prediction, schedule = conventions(asked.checkpoint, asked.prediction, asked.schedule)
     form, sha, entry = _code_of(place, factory)
     return Network(
-        factory, form, sha, entry, _checkpoint(asked.checkpoint), asked.prediction,
-        asked.schedule, RANGES[asked.value_range],
-    )  # fmt: skip
+        factory, form, sha, entry, checkpoint, prediction, schedule, RANGES[asked.value_range]
+    )
 
 
 def _code_of(place: str, factory: str) -> tuple[str, str, str]:

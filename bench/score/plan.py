@@ -17,7 +17,7 @@ from bench.session import Folders, Session, choose_device
 BLOCKS = 10
 """Of the jackknife: a set is scored from two pictures in each on."""
 FEWEST = 2 * BLOCKS
-ABOUT_THE_GENERATED = ("denoiser", "sampler", "steps")
+ABOUT_THE_GENERATED = ("denoiser", "sampler", "spacing", "steps")
 """What a specification says of a set that a network of ours made."""
 SCORE = "score"
 
@@ -73,7 +73,9 @@ def settle_score(asked: Asked, *, device: str, out: Path | None) -> Session:
 
 def study_of(dataset: str, size: int, settings: Sequence[str]) -> Study:
     """Return a study without networks of ours: the paper's settings with a few others."""
-    budget: Budget = load_budget("paper", [f"image_size={size}", *settings])
+    # A sampler is in the template that the cells are made of, and taken out again.
+    said = [f"image_size={size}", "generation.sampler=ddim", *settings]
+    budget: Budget = load_budget("paper", said)
     changes = {"name": SCORE, "dataset": dataset, "micro_batch": 50}
     budget = budget.model_copy(update=changes)
     built = build(Kind.DATASET, dataset, image_size=size)

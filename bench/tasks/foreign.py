@@ -28,10 +28,13 @@ from bench.api import (
     Trainer,
     register,
 )
+from bench.checkpoint import load_weights
 from bench.score.samples import place_of
 from bench.tasks.denoise import denoise
 from bench.torchvision_compat import import_torchvision
-from bench.training import load_weights
+
+OURS = ("diffusion.backbone.",)
+"""Where the backbone stands in the weights of a training of this project."""
 
 
 class Adapted(nn.Module):
@@ -131,7 +134,7 @@ def built(about: Mapping[str, Any], *, channels: int, image_size: int) -> nn.Mod
     if not isinstance(network, nn.Module):
         raise BenchError(f"'{about['entry']}' made a {type(network).__name__}, expected nn.Module")
     if about["checkpoint"]:
-        load_weights(_unchanged(about["checkpoint"]), network)
+        load_weights(_unchanged(about["checkpoint"]), network, places=OURS)
     return network
 
 

@@ -1,14 +1,21 @@
-"""Train a denoiser on a data set: weights, the loss curve, the loss on held-out images."""
+"""Train a denoiser or a generator on a data set: weights, loss curve, validation curve, loss."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 
-from bench.api import Cell, Context, Kind, Outcome, register
+from bench.api import Cell, Context, Kind, Level, Outcome, register
 from bench.batches import blocks, chosen, to_float
+from bench.checkpoint import save_weights
 from bench.parts import in_parts
+from bench.peers import peers
 from bench.seeds import generator
-from bench.tasks.denoisers import WEIGHTS, build_denoiser, levels_of
-from bench.training import Loop, TrainSettings, save_weights, write_curve
+from bench.tasks.denoisers import GENERATOR, WEIGHTS, build_denoiser, build_generator, levels_of
+from bench.training import Loop, TrainSettings, write_curve
+from bench.validation import IMAGES, VALIDATION, ends, middles, one_step_errors, write_validation
 
 HELD_OUT = 512
 """Most held-out images whose loss is measured."""
@@ -19,37 +26,78 @@ REPEATS = 4
 @register(Kind.TASK, "train", source="protocol, Recipes")
 def train(cell: Cell, context: Context) -> Outcome:
     """Run the training loop and keep the averaged weights."""
+    settings = TrainSettings(**cell.spec["training"])
+    with peers(cell, context, settings.processes):
+        module, loop, dataset = trained(cell, context)
+    weights, curve = context.folder / WEIGHTS, context.folder / "curve.csv"
+    save_weights(weights, module, {"spec": dict(cell.spec), **_conventions(module)})
+    write_curve(curve, loop.curve)
+    files = {WEIGHTS: weights, "curve.csv": curve}
+    if loop.validation:
+        files[VALIDATION] = context.folder / VALIDATION
+        write_validation(files[VALIDATION], loop.validation)
+    last = [loss for _, loss in loop.curve[-100:]]
+    row = {
+        "updates": len(loop.curve),
+        "images_seen": len(loop.curve) * settings.batch,
+        "n_train": len(dataset.images("train")),
+        "loss_last": sum(last) / len(last),
+        "loss_held_out": held_out_loss(module, _held_out(dataset, HELD_OUT), context),
+        "levels": "-".join(str(t) for t in cell.spec.get("levels", ())) or "all",
+    }
+    return Outcome([row], files)
+
+
+def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:
+    """Return the trained module, the loop that trained it and the data set.
+
+    Every process of a training runs this, with the same seeds.
+    """
     dataset = context.build(Kind.DATASET)
     clean = to_float(dataset.images("train"))
-    denoiser = build_denoiser(cell, context, dataset)
-    settings = TrainSettings(**cell.spec["training"])
+    build = build_generator if GENERATOR in cell.spec else build_denoiser
+    module = build(cell, context, dataset)
+    levels = levels_of(cell, context) if cell.spec.get("levels") else []
     loop = Loop(
-        settings,
+        TrainSettings(**cell.spec["training"]),
         folder=context.partial,
         device=context.device,
         mirrors=dataset.mirrors,
         progress=context.progress,
         pause_wanted=context.pause_wanted,
+        validate=_validation(cell, context, module, levels, dataset),
     )
-    denoiser.fit(clean, levels_of(cell, context), loop, cell.spec["seed"])
-    weights, curve = context.folder / WEIGHTS, context.folder / "curve.csv"
-    save_weights(weights, denoiser, {"spec": dict(cell.spec)})
-    write_curve(curve, loop.curve)
-    last = [loss for _, loss in loop.curve[-100:]]
-    row = {
-        "updates": len(loop.curve),
-        "images_seen": len(loop.curve) * settings.batch,
-        "n_train": len(clean),
-        "loss_last": sum(last) / len(last),
-        "loss_held_out": held_out_loss(
-            denoiser, to_float(chosen(dataset.images("test"), HELD_OUT)), context
-        ),
-        "levels": "-".join(str(t) for t in cell.spec["levels"]) or "all",
-    }
-    return Outcome([row], {WEIGHTS: weights, "curve.csv": curve})
+    module.fit(clean, levels, loop, cell.spec["seed"])
+    return module, loop, dataset
 
 
-def held_out_loss(denoiser: nn.Module, images: torch.Tensor, context: Context) -> float:
+def _validation(
+    cell: Cell, context: Context, module: nn.Module, levels: Sequence[Level], dataset: Any
+) -> Callable[[nn.Module], tuple[float, ...]] | None:
+    """Return what measures a denoiser meanwhile: over its schedule, or at the levels it learns."""
+    recipe = getattr(module, "recipe", None)
+    if recipe is not None:
+        levels = middles(context.build(Kind.SCHEDULE, {"name": recipe.schedule}))
+    if not levels or not hasattr(module, "denoise"):
+        return None
+    images = _held_out(dataset, IMAGES).to(context.device)
+    return one_step_errors(images, levels if recipe else ends(levels), cell.spec["seed"])
+
+
+def _held_out(dataset: Any, count: int) -> torch.Tensor:
+    images: np.ndarray = dataset.images("test")
+    return to_float(chosen(images, count))
+
+
+def _conventions(module: nn.Module) -> dict[str, str]:
+    """Return what whoever uses the weights elsewhere must know of them."""
+    recipe = getattr(module, "recipe", None)
+    if recipe is None:
+        return {}
+    return {"prediction": recipe.prediction, "schedule": recipe.schedule}
+
+
+def held_out_loss(module: nn.Module, images: torch.Tensor, context: Context) -> float:
     """Return the mean loss of the averaged weights on images that training never saw.
 
     Noise and levels are drawn anew each time, the same for every network.
@@ -60,7 +108,7 @@ def held_out_loss(denoiser: nn.Module, images: torch.Tensor, context: Context) -
         for repeat in repeats:
             for block in blocks(len(images), 64):
                 rng = generator("held-out", repeat, block.start)
-                loss = denoiser.loss(images[list(block)].to(context.device), rng)
+                loss = module.loss(images[list(block)].to(context.device), rng)
                 result += len(block) * float(loss)
         return {"total": torch.tensor([result], dtype=torch.float64)}
 

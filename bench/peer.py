@@ -1,0 +1,71 @@
+"""One of the processes that train a network together, not the first: see `bench.peers`.
+
+Started with `python -P -m bench.peer`; one order comes on standard input, whose end is its own.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from bench import canonical
+from bench.api import BenchError, Paused
+from bench.inputs import printable
+from bench.process_state import settle
+from bench.wire import cell_of
+
+LONGEST_REASON = 500
+
+
+def main() -> None:
+    """Train as ordered."""
+    order = canonical.loads(sys.stdin.readline())
+    import torch
+    from torch import distributed
+
+    from bench.peers import HOST, PATIENCE
+
+    store = distributed.TCPStore(HOST, order["port"], timeout=PATIENCE)
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    if order["device"] != "cpu":
+        torch.cuda.set_device(order["device"])
+    try:
+        _train(order, store)
+    except Paused:
+        pass
+    except BenchError as reason:  # the first process says why, if it is the same there
+        store.set(f"fault{order['rank']}", printable(str(reason), LONGEST_REASON))
+    except Exception as error:
+        traceback.print_exc()
+        text = printable(f"{type(error).__name__}: {error}", LONGEST_REASON)
+        store.set(f"fault{order['rank']}", text)
+        sys.exit(1)
+
+
+def _train(order: dict[str, Any], store: Any) -> None:
+    from bench.context import TaskContext
+    from bench.peers import joined
+    from bench.store import Store
+    from bench.tasks.train import trained
+
+    cell, partial = cell_of(order["cell"]), Path(order["partial"])
+    settle(partial.name, order["threads"], deterministic=not cell.timing)
+    context = TaskContext(
+        cell, {}, Store(partial.parent.parent), partial, partial, order["device"],
+        progress=lambda done, total: None, pause_wanted=lambda: False,
+    )  # fmt: skip
+    store.set(f"ready{order['rank']}", "")
+    with joined(store, order["rank"], order["count"], order["device"]):
+        trained(cell, context)
+
+
+def _end_with_the_first() -> None:
+    while os.read(0, 1):  # not `sys.stdin`, whose lock Python wants when it ends
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

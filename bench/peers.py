@@ -1,0 +1,162 @@
+"""Several processes of this machine that train one network: `train.processes`.
+
+The first is the task's own. It starts the others (`bench.peer`), each of which runs the training of
+the same cell with the same seeds, on a graphics card or a share of the threads of its own. They end
+with it: they are children of its group, and end by themselves once it does not hold their input.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from bench import canonical
+from bench.api import BenchError, Cell, Context
+from bench.registry import HOME
+from bench.wire import data_of
+
+HOST = "127.0.0.1"
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others."""
+START_S = 300.0
+END_S = 10.0
+POLL_S = 0.02
+NETWORK = {"linux": "lo", "darwin": "lo0"}
+"""The network of the machine itself."""
+
+
+@contextlib.contextmanager
+def peers(cell: Cell, context: Context, count: int) -> Iterator[None]:
+    """Start `count` - 1 processes that run `bench.tasks.train.trained` on a cell, and join them.
+
+    Raises:
+        BenchError: If there are fewer graphics cards than processes, or one of these ends early.
+    """
+    if count == 1:
+        yield
+        return
+    _check_device(context.device, count)
+    threads = torch.get_num_threads()
+    with contextlib.ExitStack() as undo:
+        undo.callback(torch.set_num_threads, threads)
+        torch.set_num_threads(max(1, threads // count))
+        store = distributed.TCPStore(
+            HOST, 0, count, is_master=True, timeout=PATIENCE, wait_for_workers=False
+        )
+        children: list[subprocess.Popen[str]] = []
+        undo.callback(_end, children)
+        for rank in range(1, count):
+            children.append(_started(cell, context, rank, count, store.port))
+        _wait(store, children)
+        with joined(store, 0, count, context.device):
+            try:
+                yield
+            except RuntimeError as error:  # this process's own, or it misses another
+                if reason := _reason(store, children):
+                    raise reason from error
+                raise
+
+
+@contextlib.contextmanager
+def joined(store: Any, rank: int, count: int, device: str) -> Iterator[None]:
+    """Be one of the processes that train together."""
+    on_cpu = torch.device(device).type == "cpu"
+    name = "GLOO_SOCKET_IFNAME"
+    given = os.environ.get(name)
+    os.environ[name] = given or NETWORK.get(sys.platform, "")
+    try:
+        distributed.init_process_group(
+            "gloo" if on_cpu else "nccl", store=store, rank=rank, world_size=count, timeout=PATIENCE
+        )
+        yield
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+        if given is None:
+            del os.environ[name]
+
+
+def _check_device(device: str, count: int) -> None:
+    if torch.device(device).type == "cpu":
+        return
+    cards = torch.cuda.device_count() if torch.device(device).type == "cuda" else 0
+    if cards < count:
+        raise BenchError(
+            f"train.processes={count}: there are {cards} graphics cards for them; expected one "
+            "each, or --device cpu"
+        )
+
+
+def _started(
+    cell: Cell, context: Context, rank: int, count: int, port: int
+) -> "subprocess.Popen[str]":
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.peer"],
+        stdin=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": _path()},
+    )
+    order = {
+        "cell": data_of(cell),
+        "partial": str(context.partial),
+        "device": context.device if context.device == "cpu" else f"cuda:{rank}",
+        "rank": rank,
+        "count": count,
+        "port": port,
+        "threads": torch.get_num_threads(),
+    }
+    assert child.stdin
+    with contextlib.suppress(OSError):  # it has ended: its exit is seen soon
+        child.stdin.write(canonical.dumps(order) + "\n")
+        child.stdin.flush()
+    return child
+
+
+def _path() -> str:
+    known = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(Path(HOME)), *([known] if known else [])])
+
+
+def _wait(store: Any, children: Sequence["subprocess.Popen[str]"]) -> None:
+    """Wait until every process is there; one that ends instead is a fault."""
+    last = time.monotonic() + START_S
+    for rank, child in enumerate(children, start=1):
+        while not store.check([f"ready{rank}"]):
+            if child.poll() is not None or time.monotonic() > last:
+                why = f"it did not start in {START_S:g} s"
+                raise _reason(store, children) or BenchError(f"a process of the training: {why}")
+            time.sleep(POLL_S)
+
+
+def _reason(store: Any, children: Sequence["subprocess.Popen[str]"]) -> BenchError | None:
+    """Return why a process ended, where one did."""
+    for rank, child in enumerate(children, start=1):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(1.0)  # the connection closes a little before
+        if child.poll() is None:
+            continue
+        said = store.get(f"fault{rank}").decode() if store.check([f"fault{rank}"]) else ""
+        why = said or f"it ended with exit code {child.returncode}"
+        return BenchError(f"process {rank + 1} of {len(children) + 1} of the training: {why}")
+    return None
+
+
+def _end(children: Sequence["subprocess.Popen[str]"]) -> None:
+    for child in children:
+        assert child.stdin
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(END_S)
+        if child.poll() is None:
+            child.kill()
+            child.wait()

@@ -1,0 +1,139 @@
+"""The groups of settings that a budget is made of, and what a setting may be."""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds characters that cannot be printed")
+    return text
+
+
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Many = Annotated[int, Field(ge=2, le=10**12)]
+Word = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
+Step = Annotated[int, Field(ge=1, le=1000)]
+"""A step of the diffusion, of which every schedule has 1,000."""
+Steps = Annotated[tuple[Step, ...], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=1e8, allow_inf_nan=False)]
+
+LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
+"""The noising steps of Tables 2 and 3."""
+STEPS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 250)
+"""The sampling steps of Table 1's search (protocol)."""
+
+
+SAMPLERS = (
+    *("ddpm", "ddim", "analytic-ddpm", "euler", "reverse-sde"),
+    *("heun+spacing=log-snr", "dpmpp-2m+spacing=log-snr"),
+)
+"""Those that are compared unless said otherwise, on the steps that their papers advise."""
+
+
+class Settings(BaseModel):
+    """A frozen group of settings that refuses unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _refuse_few(images: int, blocks: int) -> None:
+    if images < 2 * blocks:
+        raise ValueError(f"{images} images in {blocks} blocks, expected 2 in each or more")
+
+
+class Generation(Settings):
+    """Table 1: distance between generated and real images against sampling steps."""
+
+    steps: Steps = STEPS
+    n_generated: Many = 30_000
+    n_real: Many = 30_000
+    sampler: Word = ""
+    """The recipe's unless said otherwise."""
+    features: Word = "alexnet"
+    blocks: Many = 10
+    """Blocks of the delete-block jackknife interval."""
+
+    @model_validator(mode="after")
+    def _enough_for_the_blocks(self) -> Self:
+        _refuse_few(min(self.n_generated, self.n_real), self.blocks)
+        return self
+
+
+class Denoising(Settings):
+    """Tables 2 to 4: restoring noised images."""
+
+    levels: Steps = LEVELS
+    classic_levels: Steps = (50, 150, 400)
+    """The levels of Table 4."""
+    n_images: Many = 300
+    n_one_step: Many = 1000
+    """Held-out images of the experiment `training`, each restored with one network call."""
+    stride: Count = 1
+    """Reverse steps per network call; 1 is the paper's."""
+    classics: tuple[Word, ...] = ("identity", "bm3d", "wiener", "conv-ae", "dncnn")
+    classic_scale: Positive = 1.0
+    """Width of DnCNN and the autoencoder against the authors'."""
+
+
+class Samplers(Settings):
+    """The table of samplers: distance and time against network calls."""
+
+    names: tuple[Word, ...] = SAMPLERS
+    """With options (`ddim+eta=0.5`), of which `spacing` chooses the steps (`spacing=log-snr`)."""
+    steps: Steps = (5, 10, 20, 50)
+    n_generated: Many = 10_000
+    blocks: Many = 10
+    """Blocks of the delete-block jackknife interval."""
+    generators: tuple[Word, ...] = ("vae", "blurred-train")
+    """Where early-stopped sampling starts from; `blurred-train` is a control that leaks."""
+    early_sampler: Word = "ddpm"
+    """Goes on from there, as in Lyu et al. 2022."""
+    early_stop: Step = 400
+    """The level T' to which the generator's images are noised."""
+    distil: tuple[Step, ...] = (8, 4)
+    """Steps of the students of progressive distillation, each half of the one before."""
+    distil_updates: Count = 50_000
+    """Parameter updates of each student."""
+    estimate_images: Many = 10_000
+    """Training images behind what a sampler measures beforehand (`analytic-ddpm`)."""
+
+    @model_validator(mode="after")
+    def _enough_for_the_blocks(self) -> Self:
+        _refuse_few(self.n_generated, self.blocks)
+        return self
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        for teacher, student in pairwise(self.distil):
+            if teacher != 2 * student:
+                raise ValueError(f"students of {teacher}, then {student} steps, expected halves")
+        return self
+
+
+class Timing(Settings):
+    """Latency of a network call."""
+
+    batch: Count = 1
+    threads: Count = 1
+    repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
+    warmup: Count = 3
+
+
+class Costs(Settings):
+    """The cost ledger: what `costs` measures beside Table 5, at full width on 3x64x64."""
+
+    batches: tuple[Count | Literal["largest"], ...] = (16, "largest")
+    """Beside `timing.batch`; `largest` is what fits a GPU, and is skipped elsewhere."""
+    repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
+    """Of those batches, and of the time per block."""
+    most_s: Seconds = 600.0
+    """After so many seconds such a comparison ends, settled or not."""
+    solver_steps: Steps = (1, 2, 4, 8)
+    """Of the ODE solver, where memory for training is measured."""
+    ceiling_repeats: Count = 10
+    """Repeats of the machine's own limits."""

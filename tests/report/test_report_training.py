@@ -1,0 +1,88 @@
+"""The figure of trainings: loss, and beside it the error on held-out images."""
+
+import shutil
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.legend import Legend
+
+from bench.report import style
+from bench.report.fig_training import draw_training
+
+UPDATES = np.arange(1, 9) * 75
+
+
+@pytest.fixture
+def drawn(run, tmp_path, monkeypatch):
+    """Return what draws a copy of the smoke run, with some validation curves, and its panels."""
+    monkeypatch.setattr(style, "save", lambda figure, folder, name: figure)
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+
+    def draw(curves, rows=run.rows) -> list[Axes]:
+        for name, text in curves.items():
+            (folder / f"train-{name}").mkdir(exist_ok=True)
+            (folder / f"train-{name}/validation.csv").write_text(text)
+        figure = draw_training(type(run)(run.manifest, rows, folder), tmp_path)
+        return [axes for axes in figure.axes if axes.get_visible()] if figure else []
+
+    return draw
+
+
+def curve(start, header="update,low,middle,high"):
+    lines = [f"{u},{start / u},{3 * start / u},{9 * start / u}" for u in UPDATES]
+    return "\n".join([header, *lines]) + "\n"
+
+
+def test_a_row_has_the_loss_and_the_error_in_three_thirds(drawn):
+    curves = {"diffusion-unet": curve(1.0), "diffusion-cunet": curve(1.2), "dncnn": curve(0.5)}
+    panels = drawn(curves)
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "digits: diffusion networks", "digits: diffusion networks, held-out images",
+        "digits: classic denoisers", "digits: classic denoisers, held-out images",
+    ]  # fmt: skip
+    networks, classics = panels[1], panels[3]
+    assert len(networks.lines) == 6 and len(classics.lines) == 3
+    assert networks.get_yscale() == "log"
+    assert networks.get_ylabel() == "mean squared error of one step"
+    (named,) = [part for part in networks.artists if isinstance(part, Legend)]
+    assert [text.get_text() for text in named.get_texts()] == ["U-Net", "cU-Net"]
+    assert {line.get_color() for line in networks.lines} == {"#004488", "#BB5566"}
+    assert len({str(line._dash_pattern) for line in networks.lines}) == 3
+    lowest = min(networks.lines, key=lambda line: line.get_ydata()[-1])
+    np.testing.assert_allclose(lowest.get_ydata(), 1.0 / UPDATES)
+
+
+def test_the_thirds_are_named_by_their_dashes(drawn):
+    panel = drawn({"diffusion-unet": curve(1.0)})[1]
+    named = panel.get_legend()
+    assert [text.get_text() for text in named.get_texts()] == [
+        "high noise", "middle noise", "low noise",
+    ]  # fmt: skip
+    rising = sorted(panel.lines, key=lambda line: -line.get_ydata()[-1])
+    patterns = [line._unscaled_dash_pattern for line in rising]
+    assert [line._unscaled_dash_pattern for line in named.get_lines()] == patterns
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "update,loss\n1,2\n", "update,low,middle,high\n5,x,1,1\n6,nan,1,1\n7,0,1,1\n"]
+)
+def test_a_run_without_validation_has_losses_alone(drawn, bad):
+    panels = drawn({"diffusion-unet": bad} if bad else {})
+    assert [axes.get_ylabel() for axes in panels] == ["training loss"] * 2
+
+
+def test_generators_have_a_panel_of_their_own(drawn, run):
+    rows = run.rows.copy()
+    rows["generator"] = None
+    chosen = (rows["task"] == "train") & (rows["denoiser"] == "conv-ae")
+    rows.loc[chosen, "generator"] = "vae"
+    rows.loc[chosen, "denoiser"] = None
+    panels = drawn({"diffusion-unet": curve(1.0)}, rows)
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles[-1] == "digits: generators" and len(titles) == 4
+
+
+def test_it_is_one_line_where_nothing_was_trained(empty, tmp_path):
+    assert draw_training(empty, tmp_path) == "no training curves in this run"
