@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
     from bench.api import Estimate, Kind
 
+TOLD = ("t", "steps", "split", "device", "spacing", "start", "student", "batch")
+"""What a label says of a specification beside the names of plug-ins."""
+UNIFORM = "uniform"
+"""The usual spacing of steps, which goes without saying."""
 Row = dict[str, Any]
 """Column -> value; columns carry their unit (`latency_s`, `peak_rss_mib`)."""
 
@@ -32,7 +36,7 @@ class Cell:
         """A short name for people: the task and what it is about."""
         named = [v for value in self.spec.values() for v in _several(value)]
         names = [v["name"] for v in named if isinstance(v, Mapping) and "name" in v]
-        rest = [f"{k}={v}" for k, v in self.spec.items() if k in ("t", "steps", "split", "device")]
+        rest = [f"{k}={v}" for k, v in self.spec.items() if k in TOLD and v != UNIFORM]
         return " ".join([self.task, *names, *rest])
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from bench import canonical, code, provenance
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
-from bench.registry import DIFFUSION, build, entries, find, sampler
+from bench.possible import refuse_impossible, refuse_unknown_samplers
+from bench.registry import DIFFUSION, build, entries, find
 
 KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
@@ -51,27 +52,16 @@ def study_for(budget: Budget) -> Study:
         (Kind.DENOISER, budget.denoising.classics),
         (Kind.FEATURES, (generation.features,)),
         (Kind.SCHEDULE, (budget.schedule,)),
+        (Kind.GENERATOR, budget.samplers.generators),
     ):
         for name in chosen:
             find(kind, name)
-    sampler(generation.sampler)
+    refuse_unknown_samplers(budget)
     dataset = {"name": budget.dataset, "image_size": budget.image_size}
     built = build(Kind.DATASET, budget.dataset, image_size=budget.image_size)
     for name in budget.backbones:
-        _refuse_impossible(name, budget, built.channels)
+        refuse_impossible(name, budget, built.channels)
     return Study(budget, dataset, built.channels, built.same_data)
-
-
-def _refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
-    """Call a backbone once without memory, so that a size it cannot take is named at once."""
-    import torch
-
-    size = budget.image_size
-    with torch.device("meta"), torch.inference_mode():
-        network = build(
-            Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=budget.scale
-        )
-        network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
 
 
 def chosen_experiments(words: Sequence[str]) -> tuple[str, ...]:

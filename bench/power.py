@@ -171,7 +171,8 @@ def _scores(run: Run, task: str, metric: str) -> dict[Condition, dict[str, Score
     scores: dict[Condition, dict[str, Score]] = defaultdict(dict)
     for record in run.records:
         name = (record["spec"].get("denoiser") or record["spec"].get("samples") or {}).get("name")
-        if record["task"] != task or record["status"] != "ok" or name is None:
+        other = "table" in record["spec"]  # of an experiment with conditions of its own
+        if record["task"] != task or record["status"] != "ok" or name is None or other:
             continue
         for row in record["rows"]:
             wanted = task == "frechet" or (row.get("part"), row.get("metric")) == (BEST, metric)

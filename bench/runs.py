@@ -29,6 +29,8 @@ PARTS: dict[str, type] = {
 }  # fmt: skip
 """Types of a manifest's parts, where it has them."""
 NEEDED = ("cells", "store")
+BESIDE = ("generator",)
+"""Plug-ins of a specification that stand beside a network."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def _columns(spec: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             if "name" in value:
                 columns[name] = value["name"]
+            if name in BESIDE:  # its size is not that of the network that the row is about
+                continue
             for inner in ("image_size", "scale", "recipe"):
                 if inner in value:
                     columns[inner] = value[inner]

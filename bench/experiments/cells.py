@@ -3,11 +3,20 @@
 Graph: train -> sample -> features -> frechet; train -> restore, denoise; latency and cost apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
-from bench.api import Cell, Kind
+from bench.api import Cell
+from bench.experiments.trained import classic, is_trained, train_backbone, train_classic
+from bench.experiments.ways import Way, way_of
 from bench.plan import Study
-from bench.registry import find
+from bench.registry import DIFFUSION
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+NARROW = 0.25
+"""Width of the network whose memory for training is measured."""
 
 TESTED = {
     "solver": ("euler", "midpoint", "rk4", "rk4-classic"),
@@ -26,73 +35,6 @@ def canaries(study: Study, *, timing: bool = False) -> Iterator[Cell]:
     if timing:
         threads = study.budget.timing.threads
         yield Cell("canary", {"canaries": {"name": "timing"}, "threads": threads}, timing=True)
-
-
-def is_trained(denoiser: str) -> bool:
-    """Return whether the training loop trains a denoiser: it has a loss."""
-    return hasattr(find(Kind.DENOISER, denoiser).build, "loss")
-
-
-def _training(study: Study, *, classic: bool) -> dict[str, object]:
-    """Return the training settings of diffusion networks, or of classic denoisers."""
-    settings = study.budget.train.model_dump()
-    own = {name: settings.pop(f"classic_{name}") for name in ("updates", "batch", "learning_rate")}
-    return {**settings, **own, "passes": 0.0} if classic else settings
-
-
-def train_backbone(study: Study, backbone: str) -> Cell:
-    """Return the training of a diffusion network."""
-    budget = study.budget
-    return Cell(
-        "train",
-        {
-            "denoiser": study.diffusion(backbone),
-            "dataset": study.dataset,
-            "training": _training(study, classic=False),
-            "levels": [],
-            "seed": budget.seed,
-        },
-    )
-
-
-def _classic(study: Study, denoiser: str) -> dict[str, object]:
-    """Return the specification of a classic denoiser; only learnt ones have a width."""
-    width = {"scale": study.budget.denoising.classic_scale} if is_trained(denoiser) else {}
-    return {"name": denoiser, **width}
-
-
-def train_classic(study: Study, denoiser: str) -> Cell:
-    """Return the blind training of a classic denoiser over Table 4's range of levels."""
-    budget = study.budget
-    return Cell(
-        "train",
-        {
-            "denoiser": _classic(study, denoiser),
-            "dataset": study.dataset,
-            "schedule": {"name": budget.schedule},
-            "training": _training(study, classic=True),
-            "levels": list(budget.denoising.classic_levels),
-            "seed": budget.seed,
-        },
-    )
-
-
-def sample(study: Study, backbone: str, steps: int) -> Cell:
-    """Return a set of generated images."""
-    budget = study.budget
-    return Cell(
-        "sample",
-        {
-            "denoiser": study.diffusion(backbone),
-            "dataset": study.dataset,
-            "sampler": {"name": budget.generation.sampler},
-            "steps": steps,
-            "n": budget.generation.n_generated,
-            "micro_batch": budget.micro_batch,
-            "seed": budget.seed,
-        },
-        uses=(train_backbone(study, backbone),),
-    )
 
 
 def real_features(study: Study, split: str = "train") -> Cell:
@@ -114,31 +56,43 @@ def real_features(study: Study, split: str = "train") -> Cell:
     )
 
 
-def frechet(study: Study, backbone: str, steps: int) -> Cell:
-    """Return the distances between a generated set and real images, known and held out."""
+def distance(
+    study: Study, backbone: str, way: Way, *, blocks: int, about: Mapping[str, Any] = NOTHING
+) -> Cell:
+    """Return the distances between a generated set and real images, known and held out.
+
+    Args:
+        study: Budget and data set.
+        backbone: The network that generates.
+        way: How.
+        blocks: Of the jackknife.
+        about: What else its rows say, such as the table that they are for.
+    """
     budget = study.budget
-    images = sample(study, backbone, steps)
-    generated = Cell(
-        "features",
-        {
-            "features": {"name": budget.generation.features},
-            "micro_batch": budget.micro_batch,
-        },
-        uses=(images,),
-    )
+    images = way.images(study, backbone)
+    features = {"features": {"name": budget.generation.features}}
+    generated = Cell("features", {**features, "micro_batch": budget.micro_batch}, uses=(images,))
     return Cell(
         "frechet",
         {
             "denoiser": study.diffusion(backbone),
             "dataset": study.dataset,
-            "sampler": {"name": budget.generation.sampler},
-            "features": {"name": budget.generation.features},
-            "steps": steps,
+            **way.about(study),
+            **features,
+            "steps": way.steps,
             "n_real": budget.generation.n_real,
-            "blocks": budget.generation.blocks,
+            "blocks": blocks,
+            **about,
         },
         uses=(generated, real_features(study), real_features(study, "test"), images),
     )
+
+
+def frechet(study: Study, backbone: str, steps: int) -> Cell:
+    """Return Table 1's distances after so many steps."""
+    generation = study.budget.generation
+    way = way_of(generation.sampler, steps, generation.n_generated)
+    return distance(study, backbone, way, blocks=generation.blocks)
 
 
 def latency(study: Study) -> Cell:
@@ -172,6 +126,48 @@ def full_width_latency(study: Study, backbones: tuple[str, ...]) -> Cell:
     )
 
 
+def latency_of_batch(study: Study, backbones: tuple[str, ...], batch: int | str) -> Cell:
+    """Return the time of one network call at full width on so many images at once."""
+    costs = study.budget.costs
+    return Cell(
+        "latency",
+        {
+            **full_width_latency(study, backbones).spec,
+            "batch": batch,
+            "repeats": costs.repeats,
+            "warmup": 1,
+            "most_s": costs.most_s,
+        },
+        timing=True,
+    )
+
+
+def block_times(study: Study, backbones: tuple[str, ...]) -> Cell:
+    """Return the time of every part of some networks at full width, 3x64x64, batch 1."""
+    return Cell(
+        "block_times",
+        {
+            "backbone": [study.network(name, 1.0) for name in backbones],
+            "channels": 3,
+            "image_size": 64,
+            "batch": 1,
+            "threads": study.budget.timing.threads,
+            "repeats": study.budget.costs.repeats,
+            "warmup": 1,
+        },
+        timing=True,
+    )
+
+
+def roofline(study: Study) -> Cell:
+    """Return what this machine can do at most."""
+    spec = {
+        "threads": study.budget.timing.threads,
+        "repeats": study.budget.costs.ceiling_repeats,
+    }
+    return Cell("roofline", spec, timing=True)
+
+
 def restore(study: Study, backbone: str, t: int) -> Cell:
     """Return the step-by-step restoration of images noised to step t."""
     budget = study.budget
@@ -198,7 +194,7 @@ def denoise(study: Study, denoiser: str, t: int) -> Cell:
     return Cell(
         "denoise",
         {
-            "denoiser": _classic(study, denoiser),
+            "denoiser": classic(study, denoiser),
             "dataset": study.dataset,
             "schedule": {"name": budget.schedule},
             "t": t,
@@ -207,6 +203,27 @@ def denoise(study: Study, denoiser: str, t: int) -> Cell:
             "seed": budget.seed,
         },
         uses=(train_classic(study, denoiser),) if trained else (),
+    )
+
+
+def one_step(study: Study, denoiser: str, t: int) -> Cell:
+    """Return what one network call, or a classic denoiser, makes of held-out images."""
+    budget = study.budget
+    backbone = denoiser.removeprefix(DIFFUSION)
+    network = backbone != denoiser
+    return Cell(
+        "denoise",
+        {
+            "denoiser": study.diffusion(backbone) if network else classic(study, denoiser),
+            "dataset": study.dataset,
+            "schedule": {"name": budget.schedule},
+            "t": t,
+            "n": budget.denoising.n_one_step,
+            "micro_batch": budget.micro_batch,
+            "seed": budget.seed,
+            "table": "training",
+        },
+        uses=(train_backbone(study, backbone),) if network else (),
     )
 
 
@@ -233,5 +250,24 @@ def cost(backbone: str, channels: int = 3, image_size: int = 64) -> Cell:
             "backbone": {"name": backbone, "scale": 1.0},
             "channels": channels,
             "image_size": image_size,
+        },
+    )
+
+
+def books(backbone: str) -> Cell:
+    """Return what every part of a backbone costs at full width, 3x64x64, batch 1."""
+    return Cell("books", dict(cost(backbone).spec))
+
+
+def training_memory(study: Study, backbone: str) -> Cell:
+    """Return what a training step keeps in memory; narrow, as only its growth matters."""
+    return Cell(
+        "training_memory",
+        {
+            "backbone": study.network(backbone, NARROW),
+            "channels": 3,
+            "image_size": 32,
+            "batch": 1,
+            "solver_steps": list(study.budget.costs.solver_steps),
         },
     )

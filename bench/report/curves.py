@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.cell import UNIFORM as UNIFORM
 from bench.report.comparison import Value
 from bench.report.names import PAPER_RECIPE, ordered
 from bench.report.paired import Triple
@@ -14,6 +15,7 @@ COLUMNS = (
     "backbone",
     "dataset",
     "sampler",
+    "spacing",
     "steps",
     "recipe",
     "seed",
@@ -178,10 +180,12 @@ class Curve:
 
 
 def block_of(rows: pd.DataFrame) -> pd.Series:
-    """Return the block of a table that each row belongs to: recipe and sampler."""
+    """Return the block of a table that each row belongs to: recipe, sampler, spacing of steps."""
     recipe = rows["recipe"].astype(object).where(rows["recipe"].notna(), PAPER_RECIPE).astype(str)
     sampler = rows["sampler"].astype(object).where(rows["sampler"].notna(), "").astype(str)
-    return (recipe + ", " + sampler).str.removesuffix(", ")
+    spacing = rows["spacing"].astype(object).where(rows["spacing"].notna(), UNIFORM).astype(str)
+    spaced = (" with " + spacing + " steps").where(spacing != UNIFORM, "")
+    return (recipe + ", " + sampler).str.removesuffix(", ") + spaced
 
 
 def curves(run: RunLike) -> list[Curve]:

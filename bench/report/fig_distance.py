@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from bench.report import style
 from bench.report.curves import Curve, curves, distance_name, kernel_name
@@ -56,7 +55,7 @@ def _panel(axes: Axes, found: list[Curve], metric: str) -> None:
         _floor(axes, found)
     if axes.get_yscale() == "linear" and min(values) >= 0:
         axes.set_ylim(bottom=0)
-    _ticks(axes, sorted({int(s) for c in found for s in c.points["steps"]}))
+    style.count_axis(axes, [int(s) for c in found for s in c.points["steps"]])
     axes.set_title(f"{first.dataset} ({first.recipe})")
     axes.set_xlabel("sampling steps")
     if metric == "kid":
@@ -115,15 +114,3 @@ def _curve(axes: Axes, curve: Curve, metric: str) -> None:
         markeredgecolor=look.colour,
         markeredgewidth=1.2,
     )
-
-
-def _ticks(axes: Axes, steps: list[int]) -> None:
-    """Label measured steps, leaving out those that would touch on the logarithmic axis."""
-    shown: list[int] = []
-    for step in steps:
-        if not shown or step >= 1.2 * shown[-1]:
-            shown.append(step)
-    axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(step) for step in shown]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.report import pictures as p
@@ -10,8 +11,12 @@ from bench.report import style
 from bench.report.curves import block_of, curves, distance_name, primary
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
+from bench.report.ways import TABLE as SAMPLERS
 
-COLUMNS = ("backbone", "dataset", "sampler", "steps", "recipe", "n_generated")
+COLUMNS = (
+    *("backbone", "dataset", "sampler", "spacing", "steps", "recipe", "n_generated"),
+    *("generator", "student"),
+)
 WIDE = 12
 """Images in a row."""
 Sets = dict[tuple[str, str, str, int], str]
@@ -21,10 +26,24 @@ Sets = dict[tuple[str, str, str, int], str]
 def _sets(run: RunLike) -> Sets:
     rows = ok(run, "sample", COLUMNS)
     rows = rows[rows["steps"].notna() & rows["backbone"].notna()]
-    rows = rows.assign(block=block_of(rows))
+    rows = _of_table1(run, rows.assign(block=block_of(rows)))
     return {
         (r.dataset, r.block, r.backbone, int(r.steps)): r.key for r in rows.iloc[::-1].itertuples()
     }
+
+
+def _of_table1(run: RunLike, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the sets that Table 1 is about; what other samplers made has a figure of its own."""
+    rows = rows[rows["generator"].isna() & rows["student"].isna()]
+    scored = {
+        (curve.dataset, curve.recipe, curve.backbone, int(steps), n)
+        for curve in curves(run)
+        for steps, n in zip(curve.points["steps"], curve.points["n_generated"], strict=True)
+    }
+    if not scored:
+        return rows[:0] if len(ok(run, "frechet", (), table=SAMPLERS)) else rows
+    about = ("dataset", "block", "backbone", "steps", "n_generated")
+    return rows[[row in scored for row in zip(*(rows[name] for name in about), strict=True)]]
 
 
 def _best_steps(run: RunLike) -> dict[tuple[str, str, str], tuple[int, str]]:

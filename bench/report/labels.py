@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from bench.report.names import printed
 from bench.report.style import look
@@ -76,13 +77,30 @@ def point_labels(
     points: Sequence[tuple[str, float, float]],
     avoid: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Write names beside points so that they overlap neither points, lines nor each other.
+    """Write the names of plug-ins beside points; see `texts_beside`."""
+    texts_beside(
+        axes,
+        [(printed(name), x, y) for name, x, y in points],
+        colours=[look(name).colour for name, _, _ in points],
+        avoid=avoid,
+    )
 
-    Every name stays inside the axes, where no number of a tick can lie under it.
+
+def texts_beside(
+    axes: Axes,
+    points: Sequence[tuple[str, float, float]],
+    *,
+    colours: Sequence[str],
+    avoid: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write texts beside points so that they overlap neither points, lines nor each other.
+
+    Every text stays inside the axes, where no number of a tick can lie under it.
 
     Args:
         axes: The panel; its limits must be final.
-        points: Plug-in name, x and y.
+        points: Text, x and y.
+        colours: Of each text.
         avoid: Further places to leave free, such as points along a line.
     """
     scale = 72.0 / axes.get_figure().dpi
@@ -90,8 +108,8 @@ def point_labels(
     lines = [axes.transData.transform(place) * scale for place in avoid]
     frame = [float(edge) * scale for edge in axes.get_window_extent().extents]
     taken: list[Box] = []
-    for i, (name, x, y) in enumerate(points):
-        places = [_inward(_box(spots[i], offset, printed(name)), frame) for offset in CORNERS]
+    for i, (text, x, y) in enumerate(points):
+        places = [_inward(_box(spots[i], offset, text), frame) for offset in CORNERS]
         others = spots[:i] + spots[i + 1 :]
         costs = [
             20 * sum(_overlap(box, old) for old in taken)
@@ -104,29 +122,31 @@ def point_labels(
         best = costs.index(min(costs))
         box, moved = places[best]
         taken.append(box)
-        _point_label(axes, name, (x, y), corner=CORNERS[best], moved=moved)
+        offset = CORNERS[best][0] + moved[0], CORNERS[best][1] + moved[1]
+        _text(axes, text, (x, y), colour=colours[i], side=CORNERS[best][0], offset=offset)
 
 
-def _point_label(
+def _text(
     axes: Axes,
-    name: str,
+    text: str,
     place: tuple[float, float],
     *,
-    corner: tuple[float, float],
-    moved: tuple[float, float],
+    colour: str,
+    side: float,
+    offset: tuple[float, float],
 ) -> None:
-    """Write one name; farther away than its neighbourhood it gets a leader line."""
-    dx, dy = corner[0] + moved[0], corner[1] + moved[1]
-    line = {"arrowstyle": "-", "color": look(name).colour, "lw": 0.5, "shrinkB": 3}
+    """Write one text; farther away than its neighbourhood it gets a leader line."""
+    line = {"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkB": 3}
     axes.annotate(
-        printed(name),
+        text,
         place,
-        xytext=(dx, dy),
+        xytext=offset,
         textcoords="offset points",
-        ha="left" if corner[0] > 0 else "right" if corner[0] < 0 else "center",
+        ha="left" if side > 0 else "right" if side < 0 else "center",
         fontsize=7,
-        color=look(name).colour,
-        arrowprops=line if math.hypot(dx, dy + 4) > 11 else None,
+        color=colour,
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+        arrowprops=line if math.hypot(offset[0], offset[1] + 4) > 11 else None,
     )
 
 

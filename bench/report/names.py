@@ -33,6 +33,24 @@ NETWORK_NOTE = (
     "cU-Net is cunet, which follows Section 3; the authors' released network is cunet-released."
 )
 
+SAMPLERS = {
+    "ddpm": "DDPM",
+    "ddim": "DDIM",
+    "analytic-ddpm": "Analytic-DDPM",
+    "euler": "Euler",
+    "heun": "Heun",
+    "dpmpp-2m": "DPM-Solver++(2M)",
+    "reverse-sde": "Reverse SDE",
+}
+"""The papers' names of samplers, in the order of tables."""
+
+
+def sampler_name(text: str, spacing: str) -> str:
+    """Return a sampler as tables show it: its paper's name, then its options and its spacing."""
+    name, *options = text.split("+")
+    more = [*options, *([] if spacing == "uniform" else [spacing])]
+    return SAMPLERS.get(name, name) + (f" ({', '.join(more)})" if more else "")
+
 
 def printed(name: str) -> str:
     """Return the name of a plug-in as tables and figures show it."""

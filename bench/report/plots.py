@@ -9,6 +9,7 @@ from bench.report.fig_distance import draw_distance
 from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
 from bench.report.fig_pairs import draw_pairs
 from bench.report.fig_restore import draw_noise, draw_tradeoff
+from bench.report.fig_samplers import draw_sampler_images, draw_samplers
 from bench.report.fig_samples import draw_samples, draw_samples_by_steps
 from bench.report.fig_training import draw_training
 from bench.report.rows import RunLike
@@ -118,9 +119,28 @@ FIGURES = (
         draw_ladder,
     ),
     Figure(
+        "Samplers",
+        "Distance against what an image costs: network calls, and seconds. Colour: the network; "
+        "mark: the sampler; a thin line joins one sampler's numbers of steps. The stair is the "
+        "Pareto front of all, its corners with 95 % intervals. Hollow: a control that starts from "
+        "training images and is in no contest. Around 0 the scale is linear.",
+        "Scatter charts of the distance to real images against network calls and against seconds "
+        "per image, with the Pareto front as a stair; the table Samplers holds the numbers.",
+        draw_samplers,
+    ),
+    Figure(
+        "Samplers: images",
+        "Not selected: the first images of each set. A column has the same noise in every row; "
+        "samplers without noise of their own then show one image, more and less exactly.",
+        "Grids of generated images: a row per sampler, a group of columns per number of steps.",
+        draw_sampler_images,
+    ),
+    Figure(
         "Training",
-        "Loss of every update (thin) and its running mean.",
-        "Line charts of the training loss against updates, one line per network.",
+        "Loss of every update (thin) and its running mean; beside it, in each third of the noise "
+        "range, the error of held-out images restored in one call.",
+        "Line charts of the training loss and of the held-out error against updates, one line per "
+        "network.",
         draw_training,
     ),
 )

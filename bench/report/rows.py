@@ -39,13 +39,21 @@ def snapshot(run: RunLike) -> Snapshot:
     return run if isinstance(run, Snapshot) else Snapshot(run.manifest, run.rows, run.file)
 
 
-def ok(run: RunLike, task: str, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Return the good rows of a task; other columns are left out, absent ones empty."""
+def ok(
+    run: RunLike, task: str, columns: Iterable[str] = (), *, table: str | None = None
+) -> pd.DataFrame:
+    """Return the good rows of a task; other columns are left out, absent ones empty.
+
+    Rows that were measured for one table alone say so in a column `table`, and are found only by
+    its name.
+    """
     rows = run.rows
     wanted = ["key", "task", "status", "reason", "label", *columns]
     if not {"task", "status"} <= set(rows.columns):
         return pd.DataFrame(columns=wanted)
-    found = rows[(rows["task"] == task) & (rows["status"] == OK)].reset_index(drop=True)
+    found = rows[(rows["task"] == task) & (rows["status"] == OK)]
+    meant = found.get("table", pd.Series(None, index=found.index, dtype=object))
+    found = found[meant.isna() if table is None else meant == table].reset_index(drop=True)
     return _plain(found).reindex(columns=list(dict.fromkeys(wanted)))
 
 
@@ -60,8 +68,8 @@ def _plain(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def faults(run: RunLike, tasks: Iterable[str] | None = None) -> pd.DataFrame:
-    """Return the cells that did not succeed, one line each: label, status, reason, task."""
-    columns = ["label", "status", "reason", "task", "key"]
+    """Return the cells that did not succeed, one line each: label, status, reason, task, table."""
+    columns = ["label", "status", "reason", "task", "key", "table"]
     rows = run.rows
     if not {"task", "status"} <= set(rows.columns):
         return pd.DataFrame(columns=columns)
@@ -69,12 +77,20 @@ def faults(run: RunLike, tasks: Iterable[str] | None = None) -> pd.DataFrame:
     if tasks is not None:
         bad = bad[bad["task"].isin(list(tasks))]
     bad = bad.reindex(columns=columns).drop_duplicates(subset=["key", "label"])
-    return bad.fillna("").sort_values(["task", "label", "key"]).reset_index(drop=True)
+    return (
+        bad.astype(object).fillna("").sort_values(["task", "label", "key"]).reset_index(drop=True)
+    )
 
 
-def fault_notes(run: RunLike, tasks: Iterable[str], limit: int = 12) -> list[str]:
-    """Return the reasons for cells that are not there, for the lines beneath a table."""
+def fault_notes(
+    run: RunLike, tasks: Iterable[str], limit: int = 12, *, table: str = ""
+) -> list[str]:
+    """Return the reasons for cells that are not there, for the lines beneath a table.
+
+    Those that were meant for another table alone stand beneath that one.
+    """
     bad = faults(run, tasks)
+    bad = bad[bad["table"].isin(["", table])]
     notes = [f"{r.label}: {r.status} ({r.reason or 'no reason given'})" for r in bad.itertuples()]
     more = len(notes) - limit
     return [*notes[:limit], f"and {more} more, listed among the failures"] if more > 0 else notes

@@ -6,7 +6,8 @@ Colours are Paul Tol's "high contrast" set for the paper's pair and its referenc
 
 import functools
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 RC = {
     "font.family": "DejaVu Sans",
@@ -127,6 +135,59 @@ def log_axis(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def count_axis(axes: Axes, counts: Sequence[int]) -> None:
+    """Make the x axis logarithmic and label measured counts, the frequent ones first.
+
+    Those that would touch a label are left out.
+    """
+    often, shown = Counter(counts), list[int]()
+    for count in sorted(often, key=lambda count: (-often[count], count)):
+        if all(max(count, old) >= 1.2 * min(count, old) for old in shown):
+            shown.append(count)
+    _fixed_log_axis(axes, sorted(shown))
+
+
+def time_axis(axes: Axes, low: float, high: float) -> None:
+    """Make the x axis logarithmic, with round numbers of seconds around `low` and `high`."""
+    first = math.floor(math.log10(low))
+    last = math.ceil(math.log10(high))
+    digits = (1, 2, 5) if high > 20 * low else (1, 1.5, 2, 3, 5, 7)
+    ticks = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
+    axes.set_xlim(low / 1.15, high * 1.15)
+    _fixed_log_axis(axes, [tick for tick in ticks if low / 1.15 <= tick <= high * 1.15])
+
+
+def _fixed_log_axis(axes: Axes, ticks: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def distance_axis(axes: Axes, values: Sequence[float], resolution: float) -> None:
+    """Make the y axis logarithmic where values spread far, and linear around 0 if some are there.
+
+    Args:
+        axes: The panel.
+        values: What is drawn.
+        resolution: Below it values mean nothing: the linear part, where there is one.
+    """
+    if max(values) <= 8 * min(values) or max(values) <= 8 * resolution:
+        return
+    if min(values) > 0:
+        log_axis(axes)
+        return
+    near = 10.0 ** round(math.log10(resolution))
+    axes.set_yscale("symlog", linthresh=near, linscale=0.5)
+    axes.set_ylim(min(values) - near, max(values) * 1.6)
+    powers = range(round(math.log10(near)), math.ceil(math.log10(max(values))) + 1)
+    ticks = [0.0, near / 2, *(digit * 10.0**power for power in powers for digit in (1, 2, 5))]
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if tick <= max(values)]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def corner(axes: Axes, text: str, *, x: float = 0.98, y: float = 0.97) -> None:

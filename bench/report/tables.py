@@ -1,4 +1,4 @@
-"""Tables 1 to 5 of a run, a sixth of our own, and their files."""
+"""Tables 1 to 5 of a run, those of our own, and their files."""
 
 from pathlib import Path
 
@@ -6,10 +6,12 @@ from bench.report.comparison import Table
 from bench.report.formats import to_csv, to_latex, to_markdown
 from bench.report.quality import quality
 from bench.report.rows import RunLike
+from bench.report.samplers import samplers
 from bench.report.table1 import table1
 from bench.report.table2 import table2, table3
 from bench.report.table4 import table4
 from bench.report.table5 import table5
+from bench.report.training import training
 
 TABLES = {
     "table1": table1,
@@ -18,6 +20,8 @@ TABLES = {
     "table4": table4,
     "table5": table5,
 }
+OWN = (quality, samplers, training)
+"""What the paper has no table of: None where a run measured none of it."""
 
 
 def tables(run: RunLike) -> list[Table]:
@@ -25,8 +29,8 @@ def tables(run: RunLike) -> list[Table]:
 
     Last comes what the paper has no table of, where the run measured it.
     """
-    more = quality(run)
-    return [*(build(run) for build in TABLES.values()), *([more] if more else [])]
+    own = [table for build in OWN if (table := build(run)) is not None]
+    return [*(build(run) for build in TABLES.values()), *own]
 
 
 def write_tables(found: list[Table], folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.api import Row
 from bench.metrics.fidelity import psnr
 from bench.metrics.lpips import LPIPS
 from bench.metrics.ssim import ssim
@@ -37,9 +38,13 @@ class Scorer:
         return {name: value.double().cpu() for name, value in scores.items()}
 
 
-def summary(scores: Mapping[str, Tensor], seed: int) -> dict[str, float]:
-    """Return the mean of each metric over images with its 95 % bootstrap interval as columns."""
-    columns = {}
+def summary(scores: Mapping[str, Tensor], seed: int) -> Row:
+    """Return the mean of each metric over images with its 95 % bootstrap interval as columns.
+
+    From the PSNR follows the mean squared error of the clipped images, given for each of them, too:
+    what two denoisers make of the same images can then be compared in pairs.
+    """
+    columns: Row = {}
     for name, values in scores.items():
         interval = bootstrap_mean(values.numpy(), seed=seed)
         columns |= {
@@ -47,4 +52,7 @@ def summary(scores: Mapping[str, Tensor], seed: int) -> dict[str, float]:
             f"{name}_low": interval.low,
             f"{name}_high": interval.high,
         }
+    if "psnr" in scores:
+        mse = 10 ** (-scores["psnr"] / 10)
+        columns |= {"mse": float(mse.mean()), "mse_per_image": mse.tolist()}
     return columns

@@ -89,6 +89,7 @@ def test_check_finds_a_changed_digit_and_a_changed_file(toys, tmp_path, capsys):
         (["run", "all", "--workers", "-1"], 2, "greater|range|Invalid value"),
         (["run", "all", "--dataset", "mnits"], 2, "did you mean 'mnist'"),
         (["run", "all", "--set", "train.updates=-3"], 2, "greater than or equal to 1"),
+        (["run", "samplers", "--set", "samplers.names=dddim"], 2, "did you mean 'ddim'"),
         (["run", "all", "--set", "updates=3"], 2, "no setting named 'updates'"),
         (["run", "all", "--set", "denoising.n_images=0"], 2, "greater than or equal to 2"),
         (["run", "all", "--device", "gpu"], 2, "expected auto, cpu or cuda"),

@@ -1,0 +1,61 @@
+"""What a budget asks for, tried without data or memory: what cannot be is said at once."""
+
+from bench.api import Kind
+from bench.budget import Budget
+from bench.cell import UNIFORM as UNIFORM
+from bench.named_options import named, options_of
+from bench.registry import DIFFUSION, build, find, sampler
+
+SPACING = "spacing"
+"""The option after a sampler's name that chooses its steps and is not handed to it."""
+
+
+def spaced(text: str) -> tuple[str, str]:
+    """Return a sampler's name with its options in one form, and how its steps are spaced.
+
+    Raises:
+        BenchError: If what follows the name are no options.
+    """
+    name, options = options_of(text)
+    spacing = str(options.pop(SPACING, UNIFORM))
+    return named(name, options), spacing
+
+
+def refuse_unknown_samplers(budget: Budget) -> None:
+    """Begin to sample without a network, so that a wrong word or number is named at once.
+
+    Raises:
+        BenchError: If a sampler, an option, or a spacing is not known, or there are not so many
+            levels as steps.
+    """
+    import torch
+
+    generation, samplers = budget.generation, budget.samplers
+    asked = [(generation.sampler, generation.steps, None)]
+    asked += [(name, samplers.steps, None) for name in samplers.names]
+    if samplers.generators:
+        asked.append((samplers.early_sampler, samplers.steps, samplers.early_stop))
+    diffusion = find(Kind.DENOISER, DIFFUSION.rstrip(":")).build
+    denoiser = diffusion(torch.nn.Identity(), recipe=budget.recipe)
+    x = torch.zeros(1, 1, 1, 1)
+    for text, counts, start in asked:
+        name, spacing = spaced(text)
+        function = sampler(name)
+        for steps in counts:
+            states = denoiser.generate(
+                x, torch.zeros_like, steps=steps, sampler=function, spacing=spacing, start=start
+            )
+            if not hasattr(function.func, "estimate"):  # else it asks for what is not there yet
+                next(states)
+
+
+def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
+    """Call a backbone once without memory, so that a size it cannot take is named at once."""
+    import torch
+
+    size = budget.image_size
+    with torch.device("meta"), torch.inference_mode():
+        network = build(
+            Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=budget.scale
+        )
+        network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
