@@ -1,18 +1,31 @@
 """How long calls take, measured in turns so that a drift of the machine hits all of them."""
 
+import functools
 import gc
+import itertools
+import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.api import BenchError
+from bench.metrics.ratio import Ratio, paired_ratio
 
 NOISY = 0.10
 """Interquartile range over median from which a timing counts as noisy."""
+HALF_WIDTH = 0.03
+"""A ratio is settled once half of its 95 % interval is within so much of it."""
+GROWTH = 1.5
+"""Rounds grow by so much before settling is looked at again: looking seldom keeps the interval
+honest."""
 NANO = 1e-9
+
+Stopwatch = Callable[[Callable[[], object]], float]
+"""Runs a call and returns its seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,43 @@ class Timing:
     def noisy(self) -> bool:
         """Whether the middle half of the samples spreads over more than 10 % of the median."""
         return self.q3_s - self.q1_s > NOISY * self.median_s
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many rounds a comparison takes."""
+
+    repeats: int
+    """Rounds that count, at least."""
+    warmup: int
+    """Rounds before them that do not."""
+    most_rounds: int
+    """After so many rounds it ends, settled or not."""
+    most_s: float
+    """After so many seconds of counted rounds likewise, but not before `repeats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Timings of calls that took turns, and their ratios to the first of them."""
+
+    timings: dict[str, Timing]
+    ratios: dict[str, Ratio]
+    """Of every call but the first."""
+    rounds: int
+
+    def unsettled(self, name: str) -> str:
+        """Return why a call's numbers are not to be trusted; empty where they are."""
+        timing, ratio = self.timings[name], self.ratios.get(name)
+        reasons = []
+        if timing.noisy:
+            spread = (timing.q3_s - timing.q1_s) / timing.median_s
+            reasons.append(f"interquartile range {spread:.0%} of the median, above {NOISY:.0%}")
+        if ratio is not None and ratio.half_width > HALF_WIDTH:
+            reasons.append(
+                f"95 % interval of the ratio within {ratio.half_width:.1%}, above {HALF_WIDTH:.0%}"
+            )
+        return f"{'; '.join(reasons)} after {self.rounds} rounds" if reasons else ""
 
 
 def measure_latency(
@@ -52,24 +102,79 @@ def measure_latency(
     Raises:
         BenchError: If there is nothing to time.
     """
-    if repeats < 1 or not calls:
-        raise BenchError(f"{repeats} repeats of {len(calls)} calls, expected at least one of each")
+    stopwatch = functools.partial(_time_once, synchronize=synchronize, clock=clock)
+    pace = Pace(repeats, warmup, repeats, 0.0)
+    return compare_latency(calls, pace, rng=rng, stopwatch=stopwatch).timings
+
+
+def compare_latency(
+    calls: Mapping[str, Callable[[], object]],
+    pace: Pace,
+    *,
+    rng: random.Random,
+    stopwatch: Stopwatch | None = None,
+) -> Comparison:
+    """Time calls in rounds until their ratios to the first one have settled, or the pace ends.
+
+    Settled: no interquartile range above 10 % of its median, no 95 % interval of a ratio wider
+    than 3 % either side. Looked at after `repeats` rounds and each time that half as many more
+    have been taken.
+
+    Raises:
+        BenchError: If there is nothing to time.
+    """
+    if pace.repeats < 1 or not calls:
+        raise BenchError(
+            f"{pace.repeats} repeats of {len(calls)} calls, expected at least one of each"
+        )
     samples: dict[str, list[float]] = {name: [] for name in calls}
+    stopwatch = stopwatch or _time_once
+    with no_collecting():
+        for _ in range(pace.warmup):
+            _round(calls, rng, stopwatch)
+        target, spent = pace.repeats, 0.0
+        for taken in itertools.count(1):
+            for name, elapsed in _round(calls, rng, stopwatch).items():
+                samples[name].append(elapsed)
+                spent += elapsed
+            late = taken >= pace.repeats and spent >= pace.most_s
+            if taken < target and not late:
+                continue
+            found = _compared(samples)
+            if late or taken >= pace.most_rounds or not any(map(found.unsettled, calls)):
+                return found
+            target = min(math.ceil(target * GROWTH), pace.most_rounds)
+    raise AssertionError("unreachable")  # the rounds end by the pace
+
+
+def _round(
+    calls: Mapping[str, Callable[[], object]], rng: random.Random, stopwatch: Stopwatch
+) -> dict[str, float]:
+    order = list(calls)
+    rng.shuffle(order)
+    return {name: stopwatch(calls[name]) for name in order}
+
+
+def _compared(samples: Mapping[str, list[float]]) -> Comparison:
+    first, *others = samples
+    return Comparison(
+        {name: summarise(taken) for name, taken in samples.items()},
+        {name: paired_ratio(samples[name], samples[first]) for name in others},
+        len(samples[first]),
+    )
+
+
+@contextmanager
+def no_collecting() -> Iterator[None]:
+    """Keep the garbage collector from striking inside a measured time."""
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        for turn in range(-warmup, repeats):
-            order = list(calls)
-            rng.shuffle(order)
-            for name in order:
-                elapsed = _time_once(calls[name], synchronize, clock)
-                if turn >= 0:
-                    samples[name].append(elapsed)
+        yield
     finally:
         if collecting:
             gc.enable()
-    return {name: summarise(taken) for name, taken in samples.items()}
 
 
 def summarise(samples: list[float]) -> Timing:
@@ -87,10 +192,46 @@ def synchronizer(device: str) -> Callable[[], None] | None:
     return lambda: torch.cuda.synchronize(device)
 
 
+def stopwatch_for(device: str) -> Stopwatch | None:
+    """Return what times a call by the device's own events; None for a CPU, where a clock does.
+
+    The events lie in the device's queue around the work, so that waiting for the processor to
+    notice its end does not count; the time from the first launch to the last result does.
+    """
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    def timed(call: Callable[[], object]) -> float:
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize(device)
+        begin.record()
+        call()
+        end.record()
+        torch.cuda.synchronize(device)
+        return begin.elapsed_time(end) / 1000
+
+    return timed
+
+
+def largest_batch(fits: Callable[[int], bool], most: int = 4096) -> int:
+    """Return the largest power of two, up to `most`, for which `fits` says yes.
+
+    Raises:
+        BenchError: If not even a batch of one fits.
+    """
+    batch = 1
+    if not fits(batch):
+        raise BenchError("a batch of one image does not fit the device; use one with more memory")
+    while 2 * batch <= most and fits(2 * batch):
+        batch *= 2
+    return batch
+
+
 def _time_once(
     call: Callable[[], object],
-    synchronize: Callable[[], None] | None,
-    clock: Callable[[], int],
+    synchronize: Callable[[], None] | None = None,
+    clock: Callable[[], int] = time.perf_counter_ns,
 ) -> float:
     if synchronize:
         synchronize()

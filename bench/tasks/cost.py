@@ -1,35 +1,48 @@
 """What a backbone costs at full width: parameters, multiply-adds, NFE, checkpoint (Table 5)."""
 
-import torch
+import statistics
+from collections.abc import Sequence
 
-from bench.api import Cell, Context, Kind, Outcome, register
-from bench.metrics.cost.authors import authors_macs
+from torch import nn
+
+from bench.api import Cell, Context, Invalid, Kind, Outcome, Row, register
 from bench.metrics.cost.files import checkpoint_mib, parameters, weights_mib
-from bench.metrics.cost.run import torch_flops
+from bench.metrics.cost.ledger import Account, Books, keep_books
+from bench.metrics.cost.operators import KINDS
+from bench.metrics.cost.sound import cost_of_inputs, is_adaptive, random_inputs
 from bench.metrics.cost.traced import fvcore_macs
+from bench.tasks.networks import sound_network
+
+GIGA = 1e9
+Shape = tuple[int, int, int, int]
+TOLERANCE = 1e-3
+"""Counters that count the same thing agree so well."""
+FEW, MANY = 2, 8
+"""Inputs: enough to see that a cost depends on them, enough to see how."""
 
 
 @register(Kind.TASK, "cost", source="Calvo-Ordonez et al. 2023, Table 5 and Figure 6")
 def cost(cell: Cell, context: Context) -> Outcome:
     """Count one forward pass at batch 1 by three counters, every ODE evaluation included."""
     channels, size = cell.spec["channels"], cell.spec["image_size"]
-    torch.manual_seed(0)
-    spec = {**cell.spec["backbone"], "channels": channels, "image_size": size}
-    network = context.build(Kind.BACKBONE, spec).eval()
-    inputs = torch.randn(1, channels, size, size), torch.full((1,), 500.0)
+    name = cell.spec["backbone"]["name"]
+    network = sound_network(context, cell.spec["backbone"], channels=channels, image_size=size)
+    shape = (1, channels, size, size)
+    books, found, varies = _counted(network, shape, cell.spec.get("inputs", MANY))
+    _refuse_unlisted(name, books.unlisted)
     count = parameters(network)
-    traced = fvcore_macs(network, *inputs)
-    flops = torch_flops(network, *inputs)
     row = {
         "parameters": count.total,
         "trained_parameters": count.trained,
         "frozen_parameters": count.frozen,
-        "gmacs_authors": authors_macs(network, *inputs) / 1e9,
-        "gmacs_fvcore": traced.macs / 1e9,
-        "gmacs_torch": flops / 2e9,
-        "gflops_torch": flops / 1e9,
-        "operators_not_counted": sorted(traced.unlisted),
-        "nfe": evaluations(network, inputs),
+        "gmacs_authors": books.total.authors / GIGA,
+        "gmacs_fvcore": None,
+        "gmacs_torch": books.flops / 2 / GIGA,
+        "gflops_torch": books.flops / GIGA,
+        "operators_not_counted": [],
+        **_distribution(found, varies=varies),
+        **_split(books.total),
+        **(_NOT_TRACED if varies else _traced(name, network, shape, books)),
         "checkpoint_mib": checkpoint_mib(network),
         "weights_mib": weights_mib(network),
         "batch": 1,
@@ -37,8 +50,80 @@ def cost(cell: Cell, context: Context) -> Outcome:
     return Outcome([row])
 
 
-@torch.inference_mode()
-def evaluations(network: torch.nn.Module, inputs: tuple[torch.Tensor, torch.Tensor]) -> int:
-    """Return how often one forward pass evaluates ODE fields; 0 for a discrete network."""
-    trace = getattr(network, "trace", None)
-    return trace(*inputs).nfe if trace else 0
+def _counted(
+    network: nn.Module, shape: Shape, many: int
+) -> tuple[Books, list[tuple[int, int]], bool]:
+    """Return the books of one input, FLOPs and NFE of several, and whether the cost may vary."""
+    if not is_adaptive(network):
+        first, *others = random_inputs(FEW, shape)
+        books, found = keep_books(network, *first), cost_of_inputs(network, others)
+        if all(flops == books.flops for flops, _ in found):
+            return books, found, False
+    inputs = random_inputs(many, shape)
+    found = cost_of_inputs(network, inputs)
+    # The input of median cost stands for all.
+    middle = sorted(range(many), key=lambda n: found[n])[(many - 1) // 2]
+    return keep_books(network, *inputs[middle]), found, True
+
+
+def _distribution(found: Sequence[tuple[int, int]], *, varies: bool) -> Row:
+    """Return the NFE: a number, or where it depends on the data what it was for every input."""
+    evaluations = [nfe for _, nfe in found]
+    quartiles = statistics.quantiles(evaluations, n=4, method="inclusive") if varies else []
+    return {
+        "adaptive": varies,
+        "nfe": None if varies and any(evaluations) else evaluations[0],
+        "nfe_of_inputs": evaluations if varies else [],
+        "nfe_quartiles": quartiles,
+        "gmacs_torch_of_inputs": [flops / 2 / GIGA for flops, _ in found] if varies else [],
+    }
+
+
+def _split(total: Account) -> Row:
+    """Return torch's count by kind, and the part of it that solving ODEs takes."""
+    return {
+        **{f"gmacs_torch_{kind}": getattr(total, kind) / GIGA for kind in KINDS},
+        "gops_elementwise": total.elementwise / GIGA,
+        "gmacs_torch_in_fields": total.in_fields / GIGA,
+        "gmacs_torch_outside_fields": (total.macs - total.in_fields) / GIGA,
+        "bytes_moved": total.bytes_moved,
+        "activation_bytes": total.activation_bytes,
+    }
+
+
+_NOT_TRACED: Row = {
+    **{f"gmacs_{who}_{kind}": None for who in ("fvcore", "layers") for kind in KINDS},
+    "gmacs_fvcore_rest": None,
+    "counters_gap": None,
+    "counters_agree": None,
+}
+"""Where cost depends on the data there is no trace: it would hold for one input, and drop the
+evaluations that an adaptive solver makes and does not use."""
+
+
+def _traced(name: str, network: nn.Module, shape: Shape, books: Books) -> Row:
+    """Return fvcore's count, the layers' closed forms, and how well they agree with torch's."""
+    traced = fvcore_macs(network, *random_inputs(1, shape)[0], checked=True)
+    _refuse_unlisted(name, traced.unlisted)
+    total, layers = books.total, books.layers
+    gap = max(
+        abs(traced.convolution - total.convolution),
+        # Which operator applies a weight is a matter of names, so these two only agree together.
+        abs(traced.linear + traced.product - total.linear - total.product),
+    ) / max(total.macs, 1)
+    return {
+        "gmacs_fvcore": traced.macs / GIGA,
+        **{f"gmacs_fvcore_{kind}": getattr(traced, kind) / GIGA for kind in KINDS},
+        "gmacs_fvcore_rest": traced.rest / GIGA,
+        **{f"gmacs_layers_{kind}": layers[kind] / GIGA for kind in KINDS},
+        "counters_gap": gap,
+        "counters_agree": gap <= TOLERANCE,
+    }
+
+
+def _refuse_unlisted(name: str, operators: Sequence[str]) -> None:
+    if operators:
+        raise Invalid(
+            f"'{name}' runs operators that no counter knows: {', '.join(operators)}; give them a "
+            "count, or list them as free, in bench/metrics/cost/operators.py"
+        )

@@ -17,7 +17,6 @@ from bench.metrics.cost import (
     torch_flops,
     weights_mib,
 )
-from bench.registry import build, names
 
 X = torch.zeros(1, 4, 8, 8)
 
@@ -200,38 +199,3 @@ def test_nothing_trained_needs_no_optimiser():
 def test_a_network_on_the_meta_device_has_a_size_too():
     module = partly_frozen()
     assert checkpoint_mib(module) == pytest.approx(checkpoint_mib(module.to("meta")), abs=1e-3)
-
-
-# ------------------------------------------------------------------- published integers
-
-# Name: authors' MACs, fvcore's and torch's GMACs (rounded), parameters, checkpoint MiB.
-PUBLISHED = {
-    "unet": (7_206_256_640, 7.318, 7.297, 35_710_339, 545.37),
-    "cunet-released": (2_830_983_168, 2.844, 2.825, 8_811_875, 132.71),
-    "cunet-released-a5": (2_902_286_336, 3.452, 3.433, 9_140_835, 137.74),
-    "cunet-released-a5-groupnorm": (None, 3.456, 3.433, 9_146_723, 137.88),
-    "cunet-released-no-attention": (2_814_205_952, 2.825, 2.806, 8_548_707, 128.68),
-    "cunet-released-no-residual": (1_623_836_672, 1.637, 1.618, 6_138_083, 91.96),
-    "cunet-released-no-attention-no-residual": (1_607_059_456, 1.618, 1.599, 5_874_915, 87.93),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_the_networks_of_table_5(name):
-    if name not in names("backbone"):
-        pytest.skip(f"no backbone '{name}' here")
-    authors, fvcore, torch_gmacs, count, mib = PUBLISHED[name]
-    network = build("backbone", name, channels=3, image_size=64)
-    inputs = torch.zeros(1, 3, 64, 64), torch.zeros(1)
-    if authors is not None:
-        assert authors_macs(network, *inputs) == authors
-    counted = fvcore_macs(network, *inputs)
-    assert counted.unlisted == ()
-    assert counted.macs / 1e9 == pytest.approx(fvcore, abs=6e-4)
-    assert torch_flops(network, *inputs) / 2e9 == pytest.approx(torch_gmacs, abs=6e-4)
-    total = parameters(network)
-    assert total.total == count
-    measured = checkpoint_mib(network)
-    assert measured == pytest.approx(mib, abs=0.05)
-    closed_form = (16 * total.trained + 8 * total.frozen) / 2**20
-    assert closed_form < measured < closed_form * 1.005

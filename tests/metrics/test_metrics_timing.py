@@ -1,14 +1,26 @@
 """Latency with a clock of our own, and peak memory."""
 
 import gc
+import itertools
+import math
 import random
 import time
 
+import numpy as np
 import pytest
 
 from bench.api import BenchError
 from bench.metrics import memory
-from bench.metrics.latency import measure_latency, summarise, synchronizer
+from bench.metrics.latency import (
+    Pace,
+    compare_latency,
+    largest_batch,
+    measure_latency,
+    stopwatch_for,
+    summarise,
+    synchronizer,
+)
+from bench.metrics.ratio import order_rank, paired_ratio
 
 
 class Clock:
@@ -112,6 +124,106 @@ def test_nothing_to_time_is_an_error(changes):
 def test_a_cpu_needs_no_waiting():
     assert synchronizer("cpu") is None
     assert callable(synchronizer("cuda:0"))
+    assert stopwatch_for("cpu") is None
+    assert callable(stopwatch_for("cuda:0"))
+
+
+# ---------------------------------------------------------------------------- ratios
+
+
+def test_the_ratio_is_of_pairs_so_that_drift_cancels():
+    drift = [1.0, 7.0, 2.0, 9.0, 3.0, 30.0, 0.5, 4.0]
+    ratio = paired_ratio([2 * d for d in drift], drift)
+    assert (ratio.value, ratio.low, ratio.high, ratio.rounds) == (2.0, 2.0, 2.0, 8)
+    assert ratio.half_width == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(1, 0), (5, 0), (6, 1), (8, 1), (9, 2), (15, 4), (20, 6), (100, 40)]
+)
+def test_the_ranks_of_the_interval_are_those_of_the_tables(count, rank):
+    # Conover 1999, table A3, and scipy.stats.binom.ppf(0.025, n, 1 / 2).
+    assert order_rank(count) == rank
+
+
+def test_too_few_rounds_bound_nothing():
+    ratio = paired_ratio([1.0] * 5, [1.0] * 5)
+    assert (ratio.low, ratio.high) == (0.0, math.inf)
+
+
+def test_the_interval_holds_as_often_as_it_says_however_skewed_the_times():
+    rng = np.random.default_rng(0)
+    noise = np.exp(rng.exponential(0.3, size=(2, 2000, 15)))
+    ratios = [paired_ratio(3 * a, b) for a, b in zip(*noise, strict=True)]
+    held = np.mean([r.low <= 3 <= r.high for r in ratios])
+    assert 0.95 <= held <= 0.98  # 15 rounds give 96.5 %
+    assert np.mean([r.value for r in ratios]) == pytest.approx(3, rel=0.02)
+
+
+def changing(clock, *seconds):
+    """A call that takes these seconds in turn, again and again."""
+    left = itertools.cycle(seconds)
+
+    def call():
+        clock.now += round(next(left) * 1e9)
+
+    return call
+
+
+def compare(calls, clock, **changes):
+    pace = Pace(**{"repeats": 10, "warmup": 0, "most_rounds": 80, "most_s": 1e6, **changes})
+
+    def stopwatch(call):
+        start = clock.now
+        call()
+        return (clock.now - start) / 1e9
+
+    return compare_latency(calls, pace, rng=random.Random(0), stopwatch=stopwatch)
+
+
+def test_quiet_calls_need_no_more_rounds():
+    clock = Clock()
+    found = compare({"a": changing(clock, 1.0), "b": changing(clock, 0.5, 0.502)}, clock)
+    assert found.rounds == 10
+    assert set(found.ratios) == {"b"}
+    assert found.ratios["b"].value == pytest.approx(0.501)
+    assert found.unsettled("a") == found.unsettled("b") == ""
+
+
+def test_a_noisy_ratio_is_repeated_to_the_cap_and_says_what_was_reached():
+    clock = Clock()
+    found = compare({"a": changing(clock, 1.0), "b": changing(clock, 1.0, 2.0)}, clock)
+    assert found.rounds == len(found.timings["b"].samples) == 80
+    assert found.unsettled("a") == ""
+    assert found.unsettled("b") == (
+        "interquartile range 67% of the median, above 10%; "
+        "95 % interval of the ratio within 33.3%, above 3% after 80 rounds"
+    )
+
+
+def test_noise_that_passes_is_outlived():
+    clock = Clock()
+    rough = [1.0, 1.4, 1.8, 1.2, 2.0, 1.1, 1.9, 1.5, 1.3, 1.7]
+    call = changing(clock, *rough, *[1.0] * 990)
+    found = compare({"a": changing(clock, 1.0), "b": call}, clock)
+    assert 10 < found.rounds < 80
+    assert found.unsettled("b") == ""
+
+
+def test_time_ends_a_comparison_too_but_not_before_the_rounds_asked_for():
+    clock = Clock()
+    rough = changing(clock, 1.0, 2.0)
+    assert compare({"a": rough}, clock, most_s=1.0).rounds == 10
+    assert compare({"a": rough}, clock, most_s=30.0).rounds == 20
+
+
+@pytest.mark.parametrize(("room", "largest"), [(1, 1), (5, 4), (64, 64), (10**9, 4096)])
+def test_the_largest_batch_that_fits_is_a_power_of_two(room, largest):
+    tried = []
+    assert largest_batch(lambda n: tried.append(n) or n <= room) == largest
+    assert tried == sorted(tried)
+    with pytest.raises(BenchError, match="does not fit the device"):
+        largest_batch(lambda n: False)
 
 
 # --------------------------------------------------------------------------- memory

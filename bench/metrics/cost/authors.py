@@ -1,6 +1,7 @@
 """The counting rule behind the FLOPs of the paper's Table 5: one number per layer call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -59,15 +60,26 @@ def authors_macs(module: nn.Module, *inputs: torch.Tensor) -> int:
     """
     total = 0
 
-    def count(layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def add(macs: int) -> None:
         nonlocal total
-        total += RULES[type(layer)](layer, args[0], output)
+        total += macs
+
+    with counting_layers(module, add):
+        run_once(module, inputs)
+    return total
+
+
+@contextmanager
+def counting_layers(module: nn.Module, tell: Callable[[int], None]) -> Iterator[None]:
+    """Tell, at every call of a layer while the body runs, its multiply-adds by the rule."""
+
+    def count(layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        tell(RULES[type(layer)](layer, args[0], output))
 
     layers = [layer for layer in module.modules() if type(layer) in RULES]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        run_once(module, inputs)
+        yield
     finally:
         for hook in hooks:
             hook.remove()
-    return total

@@ -18,13 +18,16 @@ PASSED_ON = (BenchError, Invalid, Skip, MemoryError, torch.OutOfMemoryError)
 def counting(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Iterator[None]:
     """Run the body in evaluation mode, without gradients, with attention as matrix products.
 
-    Fused attention kernels are invisible to the counters; the plain one is exact.
+    Fused attention kernels are invisible to the counters; the plain one is exact. So are torch's
+    fused transformer layers, which are switched off as well.
 
     Raises:
         Invalid: If the body fails.
     """
     training = [part for part in module.modules() if part.training]
+    fused = torch.backends.mha.get_fastpath_enabled()
     module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             yield
@@ -36,6 +39,7 @@ def counting(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Iterator[No
             f"{type(module).__name__} failed on inputs {shapes}: {type(error).__name__}: {error}"
         ) from error
     finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
         for part in training:
             part.training = True
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,34 +13,30 @@ import torch
 from torch import nn
 
 from bench.api import Missing
+from bench.metrics.cost.operators import (
+    CONVOLUTION,
+    COUNTED_BY_FVCORE,
+    FREE,
+    KINDS,
+    LINEAR,
+    PRODUCT,
+    SMALL,
+)
 from bench.metrics.cost.run import counting, run_once
 
-FREE = frozenset(
-    f"aten::{name}"
-    for name in (
-        # element by element
-        "abs add add_ addcmul addcmul_ clamp clamp_ clamp_min cos div div_ elu erf exp expm1 gelu "
-        "hardtanh leaky_relu leaky_relu_ log log1p maximum minimum mul mul_ neg pow prelu "
-        "reciprocal relu relu_ rsqrt rsub sigmoid sign silu silu_ sin softplus sqrt square sub "
-        "sub_ tanh where threshold lerp lt le gt ge eq ne logical_and logical_not bitwise_not "
-        # reductions, softmax, pooling
-        "amax amin avg_pool2d cumsum cumprod frobenius_norm linalg_norm linalg_vector_norm max "
-        "max_pool2d mean min norm prod softmax _softmax log_softmax sum var var_mean std argmax "
-        "any all count_nonzero "
-        # moving data about
-        "cat stack embedding index index_select gather repeat repeat_interleave expand_as roll "
-        "pad constant_pad_nd reflection_pad2d replication_pad2d pixel_shuffle pixel_unshuffle "
-        "flip copy_ clone fill_ masked_fill masked_fill_ one_hot unfold im2col col2im "
-        "meshgrid tile movedim "
-        # making numbers
-        "arange linspace full full_like ones ones_like zeros zeros_like empty empty_like new_zeros "
-        "new_ones new_full rand_like randn_like randn rand normal scalar_tensor "
-        "dropout feature_dropout alias lift_fresh numpy_T mT "
-        "floor floor_divide floordiv remainder round ceil trunc isfinite isnan tensor "
-        "broadcast_tensors item"
-    ).split()
+FREE_HERE = frozenset(
+    f"aten::{name}{place}" for name in FREE | SMALL - COUNTED_BY_FVCORE for place in ("", "_")
 )
-"""Operators that cost no multiply-adds by fvcore's convention, beyond those that it knows."""
+"""Operators that cost no multiply-adds by fvcore's convention, in place or not."""
+
+KIND_OF = {
+    **dict.fromkeys(("conv", "_convolution"), CONVOLUTION),
+    **dict.fromkeys(("linear", "addmm"), LINEAR),
+    **dict.fromkeys(
+        ("matmul", "mm", "bmm", "baddbmm", "einsum", "scaled_dot_product_attention"), PRODUCT
+    ),
+}
+"""The names by which fvcore sums up; all others are normalisation, resizing and pooling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,35 @@ class FvcoreCount:
     unlisted: tuple[str, ...]
     """Operators that are neither counted nor known to be free: where not empty, the count is too
     low."""
+    convolution: int = 0
+    linear: int = 0
+    """Linear layers."""
+    product: int = 0
+    """All other matrix products, those of attention among them."""
+
+    @property
+    def rest(self) -> int:
+        """What fvcore counts beyond multiply-adds: normalisation, resizing, pooling."""
+        return self.macs - self.convolution - self.linear - self.product
 
 
-def fvcore_macs(module: nn.Module, *inputs: torch.Tensor) -> FvcoreCount:
+def fvcore_macs(module: nn.Module, *inputs: torch.Tensor, checked: bool = False) -> FvcoreCount:
     """Return the multiply-adds of one traced forward pass.
 
     Tracing drops evaluations whose result is not used, so that an adaptive ODE solver is counted
     one evaluation short; fixed-step solvers are exact.
 
+    Args:
+        module: The network.
+        inputs: What it is called with.
+        checked: Whether it is known to run and to keep the shape of its input.
+
     Raises:
         Invalid: If the network fails or changes the shape of its input.
         Missing: If fvcore cannot be imported.
     """
-    run_once(module, inputs)
+    if not checked:
+        run_once(module, inputs)
     with warnings.catch_warnings(), _quiet("torch.jit._trace"):
         warnings.simplefilter("ignore")
         analyse = _analysis_class()
@@ -71,13 +84,20 @@ def fvcore_macs(module: nn.Module, *inputs: torch.Tensor) -> FvcoreCount:
             analysis = (
                 analyse(module, inputs)
                 .set_op_handle(**HANDLES)
-                .set_op_handle(**dict.fromkeys(FREE))
+                .set_op_handle(**dict.fromkeys(FREE_HERE))
                 .unsupported_ops_warnings(False)
                 .uncalled_modules_warnings(False)
                 .tracer_warnings("none")
             )
-            macs = int(analysis.total())
-    return FvcoreCount(macs, tuple(sorted(analysis.unsupported_ops())))
+            counted = analysis.by_operator()
+    kinds: Counter[str] = Counter()
+    for name, macs in counted.items():
+        kinds[KIND_OF.get(name, "")] += int(macs)
+    return FvcoreCount(
+        sum(kinds.values()),
+        tuple(sorted(analysis.unsupported_ops())),
+        **{kind: kinds[kind] for kind in KINDS},
+    )
 
 
 def _analysis_class() -> type:

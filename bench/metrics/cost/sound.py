@@ -1,0 +1,77 @@
+"""What a network must do before its cost means anything."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.api import Invalid
+from bench.metrics.cost.run import counting, run_once
+
+
+def check_sound(module: nn.Module, name: str, *inputs: Tensor) -> None:
+    """Run a network once and refuse it if its cost would mean nothing.
+
+    Raises:
+        Invalid: If it has no parameters, fails, returns another shape than that of its first
+            input, or changes its input.
+    """
+    if not any(True for _ in module.parameters()):
+        raise Invalid(
+            f"'{name}' has no parameters, expected a network; register it as a denoiser if it "
+            "learns nothing"
+        )
+    given = tuple(x.clone() for x in inputs)
+    run_once(module, given)
+    changed = [n for n, (x, y) in enumerate(zip(inputs, given, strict=True)) if not _same(x, y)]
+    if changed:
+        raise Invalid(
+            f"'{name}' changed its input number {changed[0] + 1} in place, so that a second call "
+            "would see other data; let it work on a copy"
+        )
+
+
+def _same(x: Tensor, y: Tensor) -> bool:
+    return x.is_meta or bool(((x == y) | (x.isnan() & y.isnan())).all())
+
+
+def cost_of_inputs(
+    module: nn.Module, inputs: Sequence[tuple[Tensor, ...]]
+) -> list[tuple[int, int]]:
+    """Return FLOPs that ran and ODE evaluations (0 for a discrete network) for every input.
+
+    Raises:
+        Invalid: If the network fails.
+    """
+    found = []
+    trace = getattr(module, "trace", None)
+    for each in inputs:
+        with FlopCounterMode(display=False) as counter, counting(module, each):
+            nfe = trace(*each).nfe if callable(trace) else module(*each) is None
+        found.append((counter.get_total_flops(), int(nfe)))
+    return found
+
+
+@torch.no_grad()
+def evaluations(module: nn.Module, *inputs: Tensor) -> int:
+    """Return how often one forward pass evaluates ODE fields; 0 for a discrete network."""
+    trace = getattr(module, "trace", None)
+    return trace(*inputs).nfe if callable(trace) else 0
+
+
+def is_adaptive(module: nn.Module) -> bool:
+    """Return whether a network solves ODEs with steps that depend on the data."""
+    scheme = getattr(getattr(module, "integrator", None), "scheme", None)
+    return bool(getattr(scheme, "adaptive", False))
+
+
+def random_inputs(
+    count: int, shape: tuple[int, int, int, int], steps: float = 1000.0
+) -> list[tuple[Tensor, Tensor]]:
+    """Return noise images with diffusion steps spread evenly; always the same ones."""
+    drawn = torch.Generator().manual_seed(0)
+    return [
+        (torch.randn(shape, generator=drawn), torch.full(shape[:1], steps * (n + 0.5) / count))
+        for n in range(count)
+    ]
