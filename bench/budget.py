@@ -104,9 +104,9 @@ BUDGETS = {
         micro_batch=16,
         cell_limit_s=900.0,
         train=Train(
-            updates=500,
-            batch=16,
-            learning_rate=2e-3,
+            updates=900,
+            batch=8,
+            learning_rate=3e-3,
             ema=0.99,
             decay="cosine",
             passes=1.0,
@@ -117,11 +117,11 @@ BUDGETS = {
         ),
         generation=Generation(steps=(5, 10, 20, 50), n_generated=192, n_real=192, blocks=8),
         samplers=Samplers(
-            steps=(5, 10, 20), n_generated=64, blocks=8, distil_updates=40, estimate_images=48
+            steps=(5, 10, 20), n_generated=64, blocks=8, distil_updates=80, estimate_images=48
         ),
         denoising=Denoising(n_images=16, n_one_step=96, stride=10, classic_scale=0.25),
-        timing=Timing(repeats=15),
-        costs=Costs(batches=(16,), repeats=3, most_s=5.0, ceiling_repeats=5),
+        timing=Timing(repeats=15, most_s=6.0),
+        costs=Costs(batches=(16,), repeats=6, most_s=5.0, ceiling_repeats=5),
     ),
     "small": Budget(
         name="small",

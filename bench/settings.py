@@ -122,6 +122,8 @@ class Timing(Settings):
     threads: Count = 1
     repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
     warmup: Count = 3
+    most_s: Seconds = 15.0
+    """Rounds are added until ratios are settled, but no longer than this."""
 
 
 class Costs(Settings):

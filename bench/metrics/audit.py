@@ -31,8 +31,8 @@ class Audit:
 
     output_error: float
     """Greatest difference of the timed from the scored output; a fraction of the largest value."""
-    repeated: Ratio
-    """Time on one repeated input over time on varied inputs."""
+    repeated: Ratio | None = None
+    """Time on one repeated input over time on varied inputs; None where it was not looked at."""
 
     @property
     def fault(self) -> str:
@@ -43,7 +43,7 @@ class Audit:
                 f"the timed output differs from the scored one by {self.output_error:.2g} of its "
                 "largest value"
             )
-        if self.repeated.value < FASTER and self.repeated.high < 1:
+        if self.repeated and self.repeated.value < FASTER and self.repeated.high < 1:
             faults.append(
                 f"a repeated input takes {self.repeated.value:.0%} of the time of varied ones: "
                 "something remembers it"

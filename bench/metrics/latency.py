@@ -74,9 +74,8 @@ class Comparison:
             spread = (timing.q3_s - timing.q1_s) / timing.median_s
             reasons.append(f"interquartile range {spread:.0%} of the median, above {NOISY:.0%}")
         if ratio is not None and ratio.half_width > HALF_WIDTH:
-            reasons.append(
-                f"95 % interval of the ratio within {ratio.half_width:.1%}, above {HALF_WIDTH:.0%}"
-            )
+            reached = f"{ratio.half_width:.1%}" if math.isfinite(ratio.half_width) else "no bound"
+            reasons.append(f"95 % interval of the ratio within {reached}, above {HALF_WIDTH:.0%}")
         return f"{'; '.join(reasons)} after {self.rounds} rounds" if reasons else ""
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from bench.report import style
 from bench.report.latency import COLUMNS, condition
 from bench.report.names import ordered, printed
-from bench.report.rows import RunLike, floating, integer, ok
+from bench.report.rows import RunLike, floating, integer, ok, true
 from bench.report.table5 import VARIANTS, Variant, costs, published
 
 FAMILIES = {
@@ -84,7 +84,8 @@ def draw_latency(run: RunLike, folder: Path) -> list[Path] | str:
     rows = rows[rows["latency_s"].notna() & rows["backbone"].notna()]
     if rows.empty:
         return "no timings in this run"
-    conditions = [condition(row) for _, row in rows.iterrows()]
+    # Networks that took turns share a panel, also where some of them are noisy.
+    conditions = [condition(row) for _, row in rows.assign(noisy=False).iterrows()]
     groups = list(rows.assign(condition=conditions).groupby("condition", sort=True))
     tallest = max(part["backbone"].nunique() for _, part in groups)
     figure, axes = style.panels(len(groups), width=4.6, height=1.1 + 0.34 * tallest, columns=2)
@@ -107,10 +108,13 @@ def _latency_panel(axes: Axes, words: str, part: pd.DataFrame) -> None:
             axes.plot([1e3 * q1, 1e3 * q3], [i, i], color="black", linewidth=1.6, zorder=4)
             end = max(value, 1e3 * q3)
         repeats = integer(row["repeats"])
-        text = f"{value:.3g} ms" + (f"  (N = {repeats})" if repeats else "")
+        notes = [f"N = {repeats}"] if repeats else []
+        notes += ["noisy"] if true(row["noisy"]) else []
+        digits = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+        text = f"{digits} ms" + (f"  ({', '.join(notes)})" if notes else "")
         axes.text(end + 0.02 * slowest, i, text, va="center", fontsize=7)
     axes.set_yticks(range(len(names)), [printed(name) for name in names])
-    axes.set_xlim(0, 1.35 * slowest)
+    axes.set_xlim(0, 1.5 * slowest)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("time of one network call (ms); median, line: quartiles")

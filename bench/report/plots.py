@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.report.fig_books import draw_books
 from bench.report.fig_cost import draw_costs, draw_latency
 from bench.report.fig_distance import draw_distance
 from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
 from bench.report.fig_pairs import draw_pairs
 from bench.report.fig_restore import draw_noise, draw_tradeoff
+from bench.report.fig_roofline import draw_roofline, draw_training_memory
 from bench.report.fig_samplers import draw_sampler_images, draw_samplers
 from bench.report.fig_samples import draw_samples, draw_samples_by_steps
 from bench.report.fig_training import draw_training
@@ -56,6 +58,31 @@ FIGURES = (
         "Median and quartiles; the networks of a panel took turns.",
         "Bar chart of the milliseconds of one network call per network and condition.",
         draw_latency,
+    ),
+    Figure(
+        "Books",
+        "What the groups of a network's parts add up to at full width, one call of batch 1; the "
+        "number is the whole. Hatched: time that no part explains.",
+        "Stacked bars of multiply-adds, parameters, bytes moved and time by group of parts, one "
+        "bar per network; the table Books holds the numbers.",
+        draw_books,
+    ),
+    Figure(
+        "Roofline",
+        "Lines: what this machine reached with matrix products, convolutions and copies alone "
+        "(solid: float32). Marks: the networks at full width in float32, the smallest batch "
+        "filled. As nothing is taken as cached, a network may pass the slope.",
+        "Log-log chart of multiply-adds a second against multiply-adds per byte, with the "
+        "machine's measured limits as lines and a mark per network and batch.",
+        draw_roofline,
+    ),
+    Figure(
+        "Memory of training",
+        "What autograd keeps for one training step against the evaluations of the ODEs: with the "
+        "adjoint it does not grow.",
+        "Line chart of kept memory against evaluations: flat with the adjoint, a rising line "
+        "without.",
+        draw_training_memory,
     ),
     Figure(
         "Distance against sampling steps",

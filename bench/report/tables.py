@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from bench.report.books import books_table
 from bench.report.comparison import Table
+from bench.report.costs import costs_table
 from bench.report.formats import to_csv, to_latex, to_markdown
 from bench.report.quality import quality
 from bench.report.rows import RunLike
 from bench.report.samplers import samplers
+from bench.report.speed import speed
 from bench.report.table1 import table1
 from bench.report.table2 import table2, table3
 from bench.report.table4 import table4
@@ -20,7 +23,7 @@ TABLES = {
     "table4": table4,
     "table5": table5,
 }
-OWN = (quality, samplers, training)
+OWN = (quality, samplers, training, costs_table, speed, books_table)
 """What the paper has no table of: None where a run measured none of it."""
 
 

@@ -150,15 +150,16 @@ def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
     """
     twin = _built(one.spec, spec, context)
     twin.load_state_dict(one.call.network.state_dict())
-    return audit.Audit(
-        audit.output_error(one.call, twin),
-        audit.repeated_input(
-            twin,
-            one.call.draw,
-            rng=random.Random(seed_of("audit", one.spec["name"])),
-            stopwatch=stopwatch_for(context.device) or wall_clock,
-        ),
+    error = audit.output_error(one.call, twin)
+    if not spec.get("repeat_inputs", True):
+        return audit.Audit(error)
+    repeated = audit.repeated_input(
+        twin,
+        one.call.draw,
+        rng=random.Random(seed_of("audit", one.spec["name"])),
+        stopwatch=stopwatch_for(context.device) or wall_clock,
     )
+    return audit.Audit(error, repeated)
 
 
 def _row(one: Measured, compared: Comparison) -> Row:
@@ -196,5 +197,5 @@ def _credible(name: str, compared: Comparison, found: audit.Audit) -> Row:
         "audit_passed": not found.fault,
         "audit_fault": found.fault,
         "audit_output_error": found.output_error if math.isfinite(found.output_error) else None,
-        "audit_repeated_ratio": found.repeated.value,
+        "audit_repeated_ratio": found.repeated.value if found.repeated else None,
     }

@@ -198,3 +198,25 @@ def test_equal_cells_are_one_cell_of_all_experiments_that_need_it(toys, study, m
 
 def test_all_stands_for_the_tables_and_figures():
     assert chosen_experiments(["table2", "all"]) == ("table2", *[n for n in ALL if n != "table2"])
+
+
+def test_costs_is_found_and_shares_the_cells_of_table_5():
+    study = study_for(load_budget("smoke"))
+    assert "costs" in names(Kind.EXPERIMENT) and "costs" not in ALL
+    table5, ledger = (make_plan(study, [name]) for name in ("table5", "costs"))
+    assert set(table5.cells) < set(ledger.cells)
+    more = [p.cell for p in ledger if p.key not in table5.cells]
+    assert sorted(cell.task for cell in more) == [
+        *("block_times", "books", "books", "books", "latency", "roofline", "training_memory")
+    ]
+    timed = {cell.task for cell in more if cell.timing}
+    assert timed == {"block_times", "latency", "roofline"}
+    both = make_plan(study, ["table5", "costs"])
+    assert set(both.cells) == set(ledger.cells)
+
+
+def test_batches_of_the_ledger_are_a_setting():
+    budget = load_budget("smoke", ["costs.batches=[1,4,largest]"])
+    plan = make_plan(study_for(budget), ["costs"])
+    found = [p.cell.spec["batch"] for p in plan if p.cell.task == "latency"]
+    assert sorted(map(str, found)) == ["1", "4", "largest"]

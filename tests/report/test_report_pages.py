@@ -23,8 +23,9 @@ from bench.report.labels import spread
 from bench.report.page import embedded
 from bench.report.plots import FIGURES, Drawn
 
-HERE = tuple(one for one in FIGURES if not one.title.startswith("Samplers"))
-"""What the synthetic run has the data for; samplers have a run of their own."""
+ELSEWHERE = ("Samplers", "Samplers: images", "Books", "Roofline", "Memory of training")
+HERE = tuple(one for one in FIGURES if one.title not in ELSEWHERE)
+"""What the synthetic run has the data for; samplers and the cost ledger have runs of their own."""
 NAMES = ("cunet", "diffusion:cunet")
 HOME = Path(__file__).resolve().parents[2]
 

@@ -239,6 +239,14 @@ def test_the_multiply_adds_beside_a_latency_are_those_of_its_batch(measure):
     assert (four["batch"], four["ratio_high"]) == (4, 1.0)
 
 
+def test_whether_inputs_are_remembered_need_not_be_asked_twice(measure):
+    (row,) = measure(
+        "latency", {"backbone": [PLAIN], **TIMED, "repeats": 2, "repeat_inputs": False}
+    )
+    assert row["audit_repeated_ratio"] is None
+    assert row["audit_output_error"] == 0 and row["audit_passed"]
+
+
 def test_the_largest_batch_is_a_matter_of_the_gpu(measure):
     with pytest.raises(Skip, match="on CUDA only"):
         measure("latency", {"backbone": [PLAIN], **TIMED, "batch": "largest"})

@@ -1,0 +1,28 @@
+"""The cost ledger: Table 5, and what it leaves open - block by block, batches, memory, ceilings."""
+
+from collections.abc import Iterator
+
+from bench.api import Cell, Kind, register
+from bench.experiments import cells, table5
+from bench.plan import Study
+
+CONTINUOUS = "cunet"
+"""The network whose memory for training is measured; one without an ODE has nothing to compare."""
+
+
+@register(
+    Kind.EXPERIMENT,
+    "costs",
+    source="Calvo-Ordonez et al. 2023, section 1: 'reduced memory footprint', 'faster inference'",
+)
+def plan(study: Study) -> Iterator[Cell]:
+    """Yield the cells of this experiment."""
+    yield from table5.plan(study)
+    for backbone in table5.TIMED:
+        yield cells.books(backbone)
+    yield cells.training_memory(study, CONTINUOUS)
+    for batch in study.budget.costs.batches:
+        if batch != study.budget.timing.batch:
+            yield cells.latency_of_batch(study, table5.TIMED, batch)
+    yield cells.block_times(study, table5.TIMED)
+    yield cells.roofline(study)
