@@ -66,7 +66,8 @@ class Team:
         """Give every process the mean of what each has counted, such as batch statistics."""
         buffers = [b for b in module.buffers() if b.is_floating_point()]
         if self.size > 1 and buffers:
-            flat = self._sum(torch.cat([b.flatten() for b in buffers])) / self.size
+            # In double precision the mean of equal numbers is that number, whatever their count.
+            flat = self._sum(torch.cat([b.flatten().double() for b in buffers])) / self.size
             for buffer, part in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
                 buffer.copy_(part.view_as(buffer))
 

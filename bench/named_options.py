@@ -1,5 +1,9 @@
 """Options that a person writes after a plug-in's name: `ddim+eta=0.5+clip=false`."""
 
+import inspect
+import math
+from typing import Any, get_args
+
 from bench.errors import BenchError
 
 Option = bool | int | float | str
@@ -31,6 +35,22 @@ def options_of(text: str) -> tuple[str, dict[str, Option]]:
 def named(name: str, options: dict[str, Option]) -> str:
     """Return the text of a name and its options, in one form: the inverse of `options_of`."""
     return "+".join([name, *(f"{key}={_text(options[key])}" for key in sorted(options))])
+
+
+def as_declared(value: Option, declared: Any) -> Option | None:
+    """Return a value in the type that a parameter's annotation names; None where it is of another.
+
+    A whole number is a float, but a truth value is no number. Where nothing is declared, or only as
+    a text, any value will do.
+    """
+    kinds = get_args(declared) or (declared,)
+    if declared is inspect.Parameter.empty or isinstance(declared, str):
+        return value
+    if isinstance(value, bool):
+        return value if bool in kinds else None
+    if float in kinds and isinstance(value, int | float):
+        return float(value) if math.isfinite(value) else None
+    return value if type(value) in kinds else None
 
 
 def _value(text: str) -> Option:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import canonical
-from bench.api import BenchError, Paused
+from bench.api import BenchError, Invalid, Paused
 from bench.inputs import printable
 from bench.process_state import settle
 from bench.wire import cell_of
@@ -22,24 +22,26 @@ LONGEST_REASON = 500
 def main() -> None:
     """Train as ordered."""
     order = canonical.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     import torch
     from torch import distributed
 
     from bench.peers import HOST, PATIENCE
 
     store = distributed.TCPStore(HOST, order["port"], timeout=PATIENCE)
-    threading.Thread(target=_end_with_the_first, daemon=True).start()
     if order["device"] != "cpu":
         torch.cuda.set_device(order["device"])
     try:
         _train(order, store)
     except Paused:
         pass
-    except BenchError as reason:  # the first process says why, if it is the same there
+    except (BenchError, Invalid) as reason:  # the first process says why, if it is the same there
         store.set(f"fault{order['rank']}", printable(str(reason), LONGEST_REASON))
     except Exception as error:
         traceback.print_exc()
         text = printable(f"{type(error).__name__}: {error}", LONGEST_REASON)
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            store.set(f"memory{order['rank']}", "")
         store.set(f"fault{order['rank']}", text)
         sys.exit(1)
 

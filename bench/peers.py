@@ -7,6 +7,7 @@ with it: they are children of its group, and end by themselves once it does not 
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,8 +19,8 @@ from typing import Any
 import torch
 from torch import distributed
 
-from bench import canonical
-from bench.api import BenchError, Cell, Context
+from bench import canonical, peer
+from bench.api import BenchError, Cell, Context, Paused
 from bench.registry import HOME
 from bench.wire import data_of
 
@@ -48,21 +49,32 @@ def peers(cell: Cell, context: Context, count: int) -> Iterator[None]:
     with contextlib.ExitStack() as undo:
         undo.callback(torch.set_num_threads, threads)
         torch.set_num_threads(max(1, threads // count))
-        store = distributed.TCPStore(
-            HOST, 0, count, is_master=True, timeout=PATIENCE, wait_for_workers=False
-        )
+        store = _store(count)
         children: list[subprocess.Popen[str]] = []
         undo.callback(_end, children)
         for rank in range(1, count):
             children.append(_started(cell, context, rank, count, store.port))
-        _wait(store, children)
-        with joined(store, 0, count, context.device):
-            try:
+        _wait(store, children, context)
+        try:
+            with joined(store, 0, count, context.device):
                 yield
-            except RuntimeError as error:  # this process's own, or it misses another
-                if reason := _reason(store, children):
-                    raise reason from error
-                raise
+        except RuntimeError as error:  # this process's own, or it misses another
+            if reason := _reason(store, children):
+                raise reason from error
+            raise
+
+
+def _store(count: int) -> distributed.TCPStore:
+    """Return the place where the processes find each other, for this machine alone.
+
+    Left to itself it would listen to all networks, and believe whoever calls.
+    """
+    with socket.create_server((HOST, 0)) as server:
+        port, listening = server.getsockname()[1], server.detach()
+    return distributed.TCPStore(
+        HOST, port, count, is_master=True, timeout=PATIENCE, wait_for_workers=False,
+        master_listen_fd=listening,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -99,7 +111,7 @@ def _started(
     cell: Cell, context: Context, rank: int, count: int, port: int
 ) -> "subprocess.Popen[str]":
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.peer"],
+        [sys.executable, "-P", "-m", peer.__name__],
         stdin=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": _path()},
@@ -125,18 +137,20 @@ def _path() -> str:
     return os.pathsep.join([str(Path(HOME)), *([known] if known else [])])
 
 
-def _wait(store: Any, children: Sequence["subprocess.Popen[str]"]) -> None:
+def _wait(store: Any, children: Sequence["subprocess.Popen[str]"], context: Context) -> None:
     """Wait until every process is there; one that ends instead is a fault."""
     last = time.monotonic() + START_S
     for rank, child in enumerate(children, start=1):
         while not store.check([f"ready{rank}"]):
+            if context.pause_wanted():
+                raise Paused
             if child.poll() is not None or time.monotonic() > last:
                 why = f"it did not start in {START_S:g} s"
                 raise _reason(store, children) or BenchError(f"a process of the training: {why}")
             time.sleep(POLL_S)
 
 
-def _reason(store: Any, children: Sequence["subprocess.Popen[str]"]) -> BenchError | None:
+def _reason(store: Any, children: Sequence["subprocess.Popen[str]"]) -> Exception | None:
     """Return why a process ended, where one did."""
     for rank, child in enumerate(children, start=1):
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -145,7 +159,8 @@ def _reason(store: Any, children: Sequence["subprocess.Popen[str]"]) -> BenchErr
             continue
         said = store.get(f"fault{rank}").decode() if store.check([f"fault{rank}"]) else ""
         why = said or f"it ended with exit code {child.returncode}"
-        return BenchError(f"process {rank + 1} of {len(children) + 1} of the training: {why}")
+        kind = MemoryError if store.check([f"memory{rank}"]) else BenchError
+        return kind(f"process {rank + 1} of {len(children) + 1} of the training: {why}")
     return None
 
 

@@ -1,10 +1,12 @@
 """What a budget asks for, tried without data or memory: what cannot be is said at once."""
 
-from bench.api import Kind
+import contextlib
+
+from bench.api import Kind, Missing
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
 from bench.named_options import named, options_of
-from bench.registry import DIFFUSION, build, find, sampler
+from bench.registry import DIFFUSION, build, find, sampler, sampler_options
 
 SPACING = "spacing"
 """The option after a sampler's name that chooses its steps and is not handed to it."""
@@ -18,7 +20,7 @@ def spaced(text: str) -> tuple[str, str]:
     """
     name, options = options_of(text)
     spacing = str(options.pop(SPACING, UNIFORM))
-    return named(name, options), spacing
+    return named(name, sampler_options(named(name, options))), spacing
 
 
 def refuse_unknown_samplers(budget: Budget) -> None:
@@ -45,7 +47,7 @@ def refuse_unknown_samplers(budget: Budget) -> None:
             states = denoiser.generate(
                 x, torch.zeros_like, steps=steps, sampler=function, spacing=spacing, start=start
             )
-            if not hasattr(function.func, "estimate"):  # else it asks for what is not there yet
+            with contextlib.suppress(Missing):  # what is estimated is not there yet
                 next(states)
 
 

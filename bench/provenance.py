@@ -17,6 +17,7 @@ UNKNOWN = "unknown"
 LIBRARIES = (
     "torch",
     "torchdiffeq",
+    "accelerate",
     "numpy",
     "fvcore",
     "torchmetrics",
@@ -41,7 +42,7 @@ def versions() -> dict[str, str]:
 
 def deciding_versions() -> dict[str, str]:
     """Return the versions that a measured value depends on: part of every cell's key."""
-    deciding = ("torch", "torchdiffeq", "numpy", "fvcore", "bm3d", "pillow")
+    deciding = ("torch", "torchdiffeq", "accelerate", "numpy", "fvcore", "bm3d", "pillow")
     return {name: versions()[name] for name in deciding}
 
 

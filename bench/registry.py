@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import installation, strangers
 from bench.api import ENTRIES, BenchError, Entry, Kind, Missing, options_of
+from bench.named_options import as_declared
 from bench.strangers import Broken
 
 PACKAGES = {
@@ -193,14 +194,27 @@ def sampler(name: str) -> Callable[..., Any]:
     Raises:
         BenchError: If there is no such sampler, or an option is not one of its own.
     """
-    function = find(Kind.SAMPLER, name).build
-    name, options = options_of(name)
-    parameters = inspect.signature(function).parameters.values()
-    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != ESTIMATED]
-    for option in options:
+    return functools.partial(find(Kind.SAMPLER, name).build, **sampler_options(name))
+
+
+def sampler_options(text: str) -> dict[str, Any]:
+    """Return the options after a sampler's name, in the types that it declares, but no defaults.
+
+    Raises:
+        BenchError: If there is no such sampler, or an option or the kind of its value is unknown.
+    """
+    parameters = inspect.signature(find(Kind.SAMPLER, text).build).parameters
+    name, options = options_of(text)
+    known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = [option for option in known if option != ESTIMATED]
+    typed = {}
+    for option, value in options.items():
         if option not in known:
             raise unknown(f"option of sampler '{name}'", option, known)
-    return functools.partial(function, **options)
+        typed[option] = as_declared(value, parameters[option].annotation)
+        if typed[option] is None:
+            raise BenchError(f"sampler '{name}': {option}={value} is none of its values")
+    return {key: value for key, value in typed.items() if value != parameters[key].default}
 
 
 def missing_needs(entry: Entry) -> list[str]:
@@ -226,7 +240,10 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
             f"install with: pip install {' '.join(lacking)}"
         )
     accepted = list(inspect.signature(entry.build).parameters)
-    parameters |= options_of(name)[1]
+    said = options_of(name)[1]
+    if both := sorted(said.keys() & parameters.keys()):
+        raise BenchError(f"{entry.kind} '{name}': '{both[0]}' is set by the run; leave it out here")
+    parameters |= said
     if entry.kind is Kind.DENOISER and name.startswith(DIFFUSION):
         inner = {key: parameters.pop(key) for key in list(parameters) if key not in accepted}
         backbone = build(Kind.BACKBONE, name.removeprefix(DIFFUSION), **inner)

@@ -95,7 +95,7 @@ class Samplers(Settings):
     """Goes on from there, as in Lyu et al. 2022."""
     early_stop: Step = 400
     """The level T' to which the generator's images are noised."""
-    distil: tuple[Step, ...] = (8, 4)
+    distil: tuple[Annotated[int, Field(ge=1, le=500)], ...] = (8, 4)
     """Steps of the students of progressive distillation, each half of the one before."""
     distil_updates: Count = 50_000
     """Parameter updates of each student."""

@@ -92,6 +92,7 @@ def _distil(study: Study, backbone: str, steps: int, *, teacher: Cell) -> Cell:
     updates = {
         "updates": study.budget.samplers.distil_updates,
         "passes": 0.0,
+        "warmup": 0,  # that of the networks may be longer than all of this
         "processes": 1,
         "validations": 0,
     }

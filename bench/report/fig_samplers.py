@@ -188,7 +188,7 @@ def draw_sampler_images(run: RunLike, folder: Path) -> list[Path] | str:
     names = list(dict.fromkeys(one.name for one in found))
     heads = max((_of(found, b, name) for b in networks for name in names), key=len)
     strips = {
-        (backbone, name): _strip(run, _of(found, backbone, name), len(heads))
+        (backbone, name): _strip(run, _of(found, backbone, name), [one.steps for one in heads])
         for backbone in networks
         for name in names
     }
@@ -221,15 +221,22 @@ def _of(found: Sequence[Tried], backbone: str, name: str) -> list[Tried]:
     return [one for one in found if (one.backbone, one.name) == (backbone, name)]
 
 
-def _strip(run: RunLike, sets: Sequence[Tried], groups: int) -> np.ndarray | None:
-    """Return the first images of each set side by side, white where there are fewer sets."""
+def _strip(run: RunLike, sets: Sequence[Tried], heads: Sequence[int]) -> np.ndarray | None:
+    """Return the first images of each set side by side, each below its number of steps.
+
+    Where those are not the heads', as with students, one after the other; white where none are.
+    """
     found = [p.arrays(run, one.images or "", "samples.safetensors").get("images") for one in sets]
-    tiles = [p.tile(images[:IMAGES], IMAGES) for images in found if images is not None]
-    if not tiles:
+    tiles = [None if one is None else p.tile(one[:IMAGES], IMAGES) for one in found]
+    first = next((one for one in tiles if one is not None), None)
+    if first is None:
         return None
-    blank = np.full_like(tiles[0], p.WHITE)
-    gap = np.full_like(tiles[0][:, : max(6, blank.shape[1] // 16)], p.WHITE)
-    tiles += [blank] * (groups - len(tiles))
+    blank = np.full_like(first, p.WHITE)
+    gap = np.full_like(first[:, : max(6, blank.shape[1] // 16)], p.WHITE)
+    at = {one.steps: made for one, made in zip(sets, tiles, strict=True)}
+    placed = [at.get(steps) for steps in heads] if at.keys() <= set(heads) else tiles
+    placed += [None] * (len(heads) - len(placed))
+    tiles = [blank if made is None else made for made in placed]
     return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)
 
 
@@ -237,7 +244,7 @@ def _row_name(sets: Sequence[Tried], heads: Sequence[int]) -> str:
     """Return what stands beside a row; its own numbers of steps where they are not the heads'."""
     first = sets[0]
     steps = [one.steps for one in sets]
-    own = "" if steps == list(heads[: len(steps)]) else f"\n{' and '.join(map(str, steps))} steps"
+    own = "" if set(steps) <= set(heads) else f"\n{' and '.join(map(str, steps))} steps"
     name = first.name.replace(" from ", "\nfrom ")
     return f"{name}{own}" + (" (leaks)" if first.leaks else "")
 

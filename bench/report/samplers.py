@@ -14,7 +14,8 @@ CONTROL = "control"
 def samplers(run: RunLike) -> c.Table | None:
     """Return the table, None for a run that measured none of it."""
     groups = tried(run)
-    if not groups:
+    faults = fault_notes(run, READS, table=TABLE)
+    if not groups and not faults:
         return None
     header = [("", "", name) for name in ("Data", "Recipe", "Backbone", "Sampler", "Steps")]
     header += [("Per image", "network calls", "ours"), ("Per image", "ODE evaluations", "ours")]
@@ -31,7 +32,7 @@ def samplers(run: RunLike) -> c.Table | None:
         c.tidy(line for found in groups.values() for one in found for line in _lines(run, one)),
         c.layout(header, [row for found in groups.values() for row in _body(run, found)]),
         5,
-        (*_notes(run, groups), *fault_notes(run, READS, table=TABLE)),
+        (*_notes(run, groups), *faults),
     )
 
 

@@ -49,9 +49,10 @@ def training(run: RunLike) -> c.Table | None:
         (dataset, recipe, name): thirds
         for dataset, here in rows.groupby("dataset")
         for recipe, name in _networks(here)
-        if (thirds := _thirds(here, name))
+        if (thirds := _thirds(here[(here["recipe"] == recipe) | (here["denoiser"] == FLOOR)], name))
     }
-    if not found:
+    faults = fault_notes(run, READS, table=TABLE)
+    if not found and not faults:
         return None
     header = [("", "", name) for name in ("Data", "Recipe", "Backbone")]
     for name in THIRDS:
@@ -68,7 +69,7 @@ def training(run: RunLike) -> c.Table | None:
         c.tidy(line for key, thirds in found.items() for line in _lines(run, key, thirds)),
         c.layout(header, [_row(run, key, thirds) for key, thirds in found.items()]),
         3,
-        (*_notes(rows), *fault_notes(run, READS, table=TABLE)),
+        (*_notes(rows), *faults),
     )
 
 

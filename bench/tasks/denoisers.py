@@ -6,8 +6,8 @@ import torch
 
 from bench.api import Cell, Context, Invalid, Kind, Level
 from bench.batches import to_float
+from bench.checkpoint import load_weights
 from bench.seeds import seed_globals
-from bench.training import load_weights
 
 WEIGHTS = "weights.safetensors"
 GENERATOR = Kind.GENERATOR.value

@@ -14,6 +14,8 @@ from bench.seeds import generator
 from bench.tasks.denoisers import trained_denoiser
 
 ESTIMATE = "estimate.safetensors"
+COUNT = "#images"
+"""What no sampler calls a number of its own."""
 
 
 @register(Kind.TASK, "estimate", source="Bao et al. 2022 (Analytic-DPM), section 3.1")
@@ -38,23 +40,24 @@ def estimate(cell: Cell, context: Context) -> Outcome:
     def make(block: range) -> dict[str, Tensor]:
         images = clean[list(block)].to(context.device)
         rng = generator("estimate", spec["seed"], block.start)
-        counted = {"images": torch.tensor([float(len(block))], dtype=torch.float64)}
+        counted = {COUNT: torch.tensor([float(len(block))], dtype=torch.float64)}
         return counted | dict(measure(denoiser.diffusion, images, rng))
 
     whole = averaged(in_parts(context, make, count=len(clean), size=spec["micro_batch"]))
     path = context.folder / ESTIMATE
     save_file(whole, path)
-    return Outcome([{"n": len(clean), "levels": len(whole["levels"])}], {ESTIMATE: path})
+    numbers = sum(value.numel() for value in whole.values())
+    return Outcome([{"n": len(clean), "numbers": numbers}], {ESTIMATE: path})
 
 
 def averaged(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Return the mean of the parts' tensors, weighted by their numbers of images."""
     total, images = {}, 0.0
     for part in parts:
-        count = float(part["images"])
+        count = float(part[COUNT])
         images += count
         for name, value in part.items():
-            if name != "images":
+            if name != COUNT:
                 total[name] = total.get(name, 0) + count * value
     return {name: value / images for name, value in total.items()}
 

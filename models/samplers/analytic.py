@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.api import BenchError, Estimate, Kind, Noise, register
+from bench.api import BenchError, Estimate, Kind, Missing, Noise, register
 from models.diffusion import Diffusion
 from models.process import q_sample, to_state
 from models.samplers.grid import log_snr
@@ -170,7 +170,7 @@ class _Unknown:
     @classmethod
     def of(cls, schedule: Schedule, estimated: Mapping[str, Tensor] | None) -> "_Unknown":
         if estimated is None:
-            raise BenchError(
+            raise Missing(
                 "sampler analytic-ddpm: no energies of the predicted noise; measure them with a "
                 "cell 'estimate', or pass estimated=analytic.estimate(diffusion, images, rng)"
             )

@@ -44,12 +44,14 @@ def ddpm(
             images with 0.005. The last step stays without noise.
 
     Raises:
-        BenchError: If there is no such variance.
+        BenchError: If there is no such variance, or a negative deviation.
     """
     if variance not in VARIANCES:
         raise BenchError(
             f"sampler ddpm: no variance named '{variance}'; expected {' or '.join(VARIANCES)}"
         )
+    if std is not None and std < 0:
+        raise BenchError(f"sampler ddpm: std is {std:g}, expected 0 or more")
     yield beginning(diffusion, x, grid[0])
     for calls, step in enumerate(steps_of(diffusion, grid), start=1):
         x0 = diffusion.predict(x, step.t, clip=clip).x0

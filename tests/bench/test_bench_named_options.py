@@ -50,3 +50,36 @@ def test_a_recipe_is_changed_in_part():
     assert (recipe.prediction, recipe.weighting) == ("v", "uniform")
     with pytest.raises(BenchError, match="weighing"):
         registry.build("recipe", "authors+weighing=uniform")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ddim+eta=1", {"eta": 1.0}),
+        ("ddim+eta=1e0", {"eta": 1.0}),
+        ("ddim+eta=0", {}),  # the default
+        ("ddim+clip=true", {}),
+        ("ddim+clip=false", {"clip": False}),
+        ("ddpm+variance=beta+std=0", {"variance": "beta", "std": 0.0}),
+    ],
+)
+def test_options_come_in_the_types_that_are_declared(text, said):
+    found = registry.sampler_options(text)
+    assert found == said and {k: type(v) for k, v in found.items()} == {
+        k: type(v) for k, v in said.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ddim+clip=False", "ddim+clip=no", "ddim+clip=1", "ddim+eta=abc", "ddim+eta=true",
+     "ddpm+std=nan", "ddpm+std=none", "ddpm+variance=1"],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused(text):
+    with pytest.raises(BenchError, match="is none of its values"):
+        registry.sampler(text)
+
+
+def test_an_option_does_not_overrule_what_the_run_sets():
+    with pytest.raises(BenchError, match="'channels' is set by the run"):
+        registry.build("generator", "vae+channels=3", channels=1, image_size=32)

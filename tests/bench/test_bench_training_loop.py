@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.accelerated import team
+from bench.accelerated import Team, team
 from bench.api import BenchError, Level, Paused
 from bench.budget import BUDGETS, load_budget
 from bench.parts import keep, read_kept
@@ -107,8 +108,8 @@ def test_parts_draw_noise_of_their_own(tmp_path):
 
 
 def test_more_parts_than_images_are_refused():
-    assert load_budget("smoke", ["train.accumulate=4", "train.processes=4"]).train.accumulate == 4
-    with pytest.raises(BenchError, match="20 parts of a batch of 16, expected an image in each"):
+    assert load_budget("smoke", ["train.accumulate=4", "train.processes=2"]).train.accumulate == 4
+    with pytest.raises(BenchError, match="20 parts of a batch of 8, expected an image in each"):
         load_budget("smoke", ["train.accumulate=10", "train.processes=2"])
     assert {budget.train.warmup for budget in BUDGETS.values()} == {0}
     assert {budget.train.accumulate for budget in BUDGETS.values()} == {1}
@@ -145,6 +146,19 @@ def test_variables_of_a_launcher_decide_nothing(tmp_path, monkeypatch):
     with preserved(changes):
         assert same(alone, train(tmp_path / "b")[0])
     assert changes == Changes() and dict(os.environ) == before
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 7])
+def test_equal_buffers_stay_what_they_are(count):
+    """A table that no process changes must not drift, or a resumed training begins elsewhere."""
+    accelerator = SimpleNamespace(
+        num_processes=count, reduce=lambda value, reduction: sum([value] * count)
+    )
+    module = torch.nn.BatchNorm1d(1000)
+    before = torch.rand(1000, generator=torch.Generator().manual_seed(count))
+    module.running_mean.copy_(before)
+    Team(accelerator).average_buffers(module)
+    assert torch.equal(module.running_mean, before)
 
 
 def test_a_device_that_cannot_is_one_line(monkeypatch):

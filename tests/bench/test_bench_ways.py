@@ -103,7 +103,8 @@ def test_each_student_is_the_next_ones_teacher():
     chain = of_task(found, "distil")
     assert [p.cell.spec["steps"] for p in chain] == [8, 4, 2]
     assert [p.cell.uses[0].task for p in chain] == ["train", "distil", "distil"]
-    assert {p.cell.spec["training"]["updates"] for p in chain} == {40}
+    updates = load_budget("smoke").samplers.distil_updates
+    assert {p.cell.spec["training"]["updates"] for p in chain} == {updates}
     for p in of_task(found, "sample"):
         (weights,) = p.cell.uses
         assert weights.spec["steps"] == p.cell.spec["steps"] == p.cell.spec["student"]
@@ -156,3 +157,17 @@ def test_a_size_that_a_generator_cannot_make_is_named_at_once():
     odd = replace(study, budget=study.budget.model_copy(update={"image_size": 20}))
     with pytest.raises(BenchError, match=r"vae .* expected a multiple of 8"):
         make_plan(odd, ["samplers"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("samplers.names=analytic-ddpm+eta=2", "eta is 2, expected 0"),
+        ("samplers.names=analytic-ddpm+eta=abc", "eta=abc is none of its values"),
+        ("samplers.names=ddpm+std=-1", "std is -1"),
+        ("samplers.distil=501", "less than or equal to 500"),
+    ],
+)
+def test_what_would_fail_after_the_training_is_refused_before(setting, words):
+    with pytest.raises(BenchError, match=words):
+        plan(["samplers"], *FEW, setting)

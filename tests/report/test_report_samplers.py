@@ -1,5 +1,8 @@
 """Samplers and training: tables, figures, and what may stand on a Pareto front."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +10,10 @@ from hypothesis import strategies as st
 from report_builder import FakeRun
 from report_sampled import sampled_run
 
+from bench.report import fig_samplers
 from bench.report.fig_samplers import draw_sampler_images, draw_samplers
 from bench.report.fig_samples import draw_samples
+from bench.report.formats import to_csv, to_latex, to_markdown
 from bench.report.pareto import front
 from bench.report.samplers import samplers
 from bench.report.table1 import table1
@@ -191,3 +196,30 @@ def test_a_worse_network_is_told_so(sampled):
     _, cunet = body(training(FakeRun(sampled.manifest, rows, sampled.folder)))
     assert cunet["much noise", "beats it", "ours"] == "no"
     assert cunet["", "beats it everywhere", "ours"] == "no"
+
+
+def test_images_stand_below_their_own_number_of_steps(monkeypatch):
+    """A set that is missing leaves its place white; the others do not move up."""
+    made = {steps: np.full((3, 1, 4, 4), steps, np.uint8) for steps in (5, 20)}
+    monkeypatch.setattr(
+        fig_samplers.p, "arrays", lambda run, key, name: {"images": made[key]} if key else {}
+    )
+    sets = [SimpleNamespace(steps=5, images=5), SimpleNamespace(steps=20, images=20)]
+    strip = fig_samplers._strip(None, sets, [5, 10, 20])
+    third = strip.shape[1] // 3
+    assert [strip[0, third // 3 + i * third, 0] for i in range(3)] == [5, 255, 20]
+    students = [SimpleNamespace(steps=20, images=20)]
+    assert fig_samplers._strip(None, students, [5, 10])[0, 2, 0] == 20
+
+
+@pytest.mark.parametrize("build", [samplers, training])
+def test_where_all_failed_the_reasons_stand_below_an_empty_table(sampled, build):
+    task = "frechet" if build is samplers else "denoise"
+    rows = sampled.rows.copy()
+    mine = (rows["task"] == task) & rows["table"].notna()
+    assert mine.any()
+    rows.loc[mine, ["status", "reason"]] = ["failed", "it broke"]
+    table = build(replace(sampled, rows=rows))
+    assert "it broke" in " ".join(table.notes)
+    for write in (to_csv, to_markdown, to_latex):
+        assert isinstance(write(table), str)

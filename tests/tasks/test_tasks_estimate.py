@@ -11,7 +11,7 @@ from bench.api import BenchError, Cell, Kind
 from bench.batches import chosen, to_float
 from bench.parts import Pace
 from bench.seeds import generator
-from bench.tasks.estimate import ESTIMATE, averaged
+from bench.tasks.estimate import COUNT, ESTIMATE, averaged
 from bench.training import load_weights
 from models.denoise import DiffusionDenoiser
 from models.samplers.analytic import analytic, measured_levels
@@ -29,7 +29,7 @@ def test_the_file_holds_what_the_sampler_measured_on_all_the_images(place):
     denoiser = DiffusionDenoiser(Tiny())
     load_weights(place.made[id(TRAIN)] / "weights.safetensors", denoiser)
     levels = measured_levels(denoiser.diffusion.schedule)
-    assert outcome.rows == [{"n": 8, "levels": len(levels)}]
+    assert outcome.rows == [{"n": 8, "numbers": 2 * len(levels)}]
     assert found["levels"].tolist() == levels
     assert set(found) == {"levels", "energy"}
     context = place.context(CELL, "by-hand")
@@ -46,8 +46,8 @@ def test_the_file_holds_what_the_sampler_measured_on_all_the_images(place):
 
 def test_parts_count_by_their_images():
     parts = [
-        {"images": torch.tensor([3.0]), "a": torch.tensor([1.0, 2.0])},
-        {"images": torch.tensor([1.0]), "a": torch.tensor([5.0, 2.0])},
+        {COUNT: torch.tensor([3.0]), "a": torch.tensor([1.0, 2.0])},
+        {COUNT: torch.tensor([1.0]), "a": torch.tensor([5.0, 2.0])},
     ]
     (name, value), *rest = averaged(parts).items()
     assert (name, value.tolist(), rest) == ("a", [2.0, 2.0], [])
