@@ -82,6 +82,11 @@ def faults(run: RunLike, tasks: Iterable[str] | None = None) -> pd.DataFrame:
     )
 
 
+def asked(run: RunLike, table: str) -> bool:
+    """Return whether a run was asked for a table that has cells of its own, however they ended."""
+    return "table" in run.rows and bool((run.rows["table"] == table).any())
+
+
 def fault_notes(
     run: RunLike, tasks: Iterable[str], limit: int = 12, *, table: str = ""
 ) -> list[str]:

@@ -3,7 +3,7 @@
 from bench.report import comparison as c
 from bench.report.curves import distance_name, kernel_name
 from bench.report.names import printed
-from bench.report.rows import RunLike, data_words, fault_notes, integer, settings
+from bench.report.rows import RunLike, asked, data_words, fault_notes, integer, settings
 from bench.report.ways import TABLE, Tried, leading, tried
 
 READS = ("train", "distil", "estimate", "sample", "features", "frechet", "latency")
@@ -14,8 +14,7 @@ CONTROL = "control"
 def samplers(run: RunLike) -> c.Table | None:
     """Return the table, None for a run that measured none of it."""
     groups = tried(run)
-    faults = fault_notes(run, READS, table=TABLE)
-    if not groups and not faults:
+    if not asked(run, TABLE):
         return None
     header = [("", "", name) for name in ("Data", "Recipe", "Backbone", "Sampler", "Steps")]
     header += [("Per image", "network calls", "ours"), ("Per image", "ODE evaluations", "ours")]
@@ -32,7 +31,7 @@ def samplers(run: RunLike) -> c.Table | None:
         c.tidy(line for found in groups.values() for one in found for line in _lines(run, one)),
         c.layout(header, [row for found in groups.values() for row in _body(run, found)]),
         5,
-        (*_notes(run, groups), *faults),
+        (*_notes(run, groups), *fault_notes(run, READS, table=TABLE)),
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from bench.report import comparison as c
 from bench.report.names import DIFFUSION, ordered, printed
 from bench.report.paired import paired_mean
-from bench.report.rows import RunLike, data_words, fault_notes, integer, listed, ok
+from bench.report.rows import RunLike, asked, data_words, fault_notes, integer, listed, ok
 
 TABLE = "training"
 READS = ("train", "denoise")
@@ -51,8 +51,7 @@ def training(run: RunLike) -> c.Table | None:
         for recipe, name in _networks(here)
         if (thirds := _thirds(here[(here["recipe"] == recipe) | (here["denoiser"] == FLOOR)], name))
     }
-    faults = fault_notes(run, READS, table=TABLE)
-    if not found and not faults:
+    if not asked(run, TABLE):
         return None
     header = [("", "", name) for name in ("Data", "Recipe", "Backbone")]
     for name in THIRDS:
@@ -69,7 +68,7 @@ def training(run: RunLike) -> c.Table | None:
         c.tidy(line for key, thirds in found.items() for line in _lines(run, key, thirds)),
         c.layout(header, [_row(run, key, thirds) for key, thirds in found.items()]),
         3,
-        (*_notes(rows), *faults),
+        (*_notes(rows), *fault_notes(run, READS, table=TABLE)),
     )
 
 

@@ -129,7 +129,11 @@ def test_the_loss_is_the_error_at_that_level():
 
 
 @pytest.mark.parametrize(
-    ("name", "image_size", "steps", "least"), [("dncnn", 8, 200, 0.8), ("conv-ae", 16, 100, 6.0)]
+    ("name", "image_size", "steps", "least"),
+    [
+        pytest.param("dncnn", 8, 200, 0.8, marks=pytest.mark.slow),
+        ("conv-ae", 16, 100, 6.0),
+    ],
 )
 def test_a_little_training_gains(name, image_size, steps, least):
     """At sigma 0.5, where the bottleneck of the autoencoder costs less than the noise."""

@@ -134,6 +134,7 @@ def test_data_sets_import_neither_torch_nor_pooch():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_torchvision_is_importable_beside_this_torch():
     pytest.importorskip("torch")
     code = (

@@ -154,6 +154,7 @@ def peak_rise(dimension, few, many):
     return float(done.stdout)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images():
     """Kept features of 60,000 x 256 would be 59 MiB in single precision. Measured: 0 to 28 MiB, the
     allocator's waste; blocks that were kept would be 117, in double precision."""

@@ -230,6 +230,7 @@ def test_latencies_come_with_ratios_and_audits(measure):
     assert cunet["latency_per_evaluation_s"] == pytest.approx(cunet["latency_s"] / 12)
 
 
+@pytest.mark.slow
 def test_the_multiply_adds_beside_a_latency_are_those_of_its_batch(measure):
     one, four = (
         measure("latency", {"backbone": [PLAIN], **TIMED, "batch": n, "repeats": 2})[0]
@@ -252,6 +253,7 @@ def test_the_largest_batch_is_a_matter_of_the_gpu(measure):
         measure("latency", {"backbone": [PLAIN], **TIMED, "batch": "largest"})
 
 
+@pytest.mark.slow
 def test_too_few_rounds_leave_a_ratio_open(measure):
     other = {**PLAIN, "name": "dead"}
     spec = {"backbone": [PLAIN, other], **TIMED, "repeats": 2, "most_rounds": 2}
