@@ -117,7 +117,7 @@ BUDGETS = {
         ),
         generation=Generation(steps=(5, 10, 20, 50), n_generated=192, n_real=192, blocks=8),
         samplers=Samplers(
-            steps=(5, 10, 20), n_generated=64, blocks=8, distil_updates=80, estimate_images=48
+            steps=(5, 10, 20), n_generated=48, blocks=8, distil_updates=60, estimate_images=48
         ),
         denoising=Denoising(n_images=16, n_one_step=96, stride=10, classic_scale=0.25),
         timing=Timing(repeats=15, most_s=6.0),

@@ -14,7 +14,6 @@ from torch import nn
 from bench.api import Cell, Context, Kind, Outcome, Row, Skip, register
 from bench.metrics import audit
 from bench.metrics.cost.ledger import Books, keep_books
-from bench.metrics.cost.sound import evaluations
 from bench.metrics.latency import (
     Comparison,
     Pace,
@@ -140,7 +139,7 @@ def _prepared(network: Row, spec: Row, context: Context) -> Measured:
     call = audit.TimedCall(built, functools.partial(next, inputs_of(spec, context.device)))
     peak = measure_peak(call, context.device)
     books = keep_books(built, *call.inputs)
-    return Measured(network, call, books, evaluations(built, *call.inputs), peak)
+    return Measured(network, call, books, books.nfe, peak)
 
 
 def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
