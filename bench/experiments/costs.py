@@ -26,5 +26,5 @@ def plan(study: Study) -> Iterator[Cell]:
     for batch in study.budget.costs.batches:
         if batch != study.budget.timing.batch:
             yield cells.latency_of_batch(study, PAIR, batch)
-    yield cells.block_times(study, table5.TIMED)
+    yield cells.block_times(study, PAIR)
     yield cells.roofline(study)
