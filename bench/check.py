@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import canonical, code, merkle
 from bench.api import BenchError
-from bench.inputs import escaped
+from bench.inputs import escaped, printable
 from bench.metrics.latency import NOISY
 from bench.record import basis_fault
 from bench.runs import MISSING, Run
@@ -28,6 +28,7 @@ MEASURES = [
     "parameters", "gmacs_authors", "gmacs_fvcore", "gmacs_torch", "nfe", "checkpoint_mib",
     "latency_s", "loss_last", "frechet", "kid", "psnr", "ssim", "lpips", "best_value", "best_calls",
 ]  # fmt: skip
+LONGEST_REASON = 200
 FEWEST_SAMPLES = 10
 """Below it, quartiles rest on too few calls to tell a quiet machine from a busy one."""
 ROUNDING = 1e-6
@@ -133,10 +134,9 @@ def _timing_fault(row: Mapping[str, Any]) -> str:
             return f"has a {name} that its samples do not give ({ours:.6g})"
     q1, median, q3 = quartiles
     if row.get("noisy") or q3 - q1 > NOISY * median * (1 + ROUNDING):
-        return (
-            f"is noisy (quartiles {q1:.4g} to {q3:.4g} s); measure again on an idle machine "
-            "with --fresh"
-        )
+        spread = f"quartiles {q1:.4g} to {q3:.4g} s"
+        why = printable(row.get("noisy_reason") or spread, LONGEST_REASON)
+        return f"is noisy ({why}); measure again on an idle machine with --fresh"
     return ""
 
 

@@ -176,6 +176,7 @@ def test_a_skipped_cell_is_a_note(tmp_path):
     [
         (timing_row(SAMPLES[:9]), "has 9 samples, expected 10 or more"),
         (timing_row(noisy=True), "is noisy"),
+        (timing_row(noisy=True, noisy_reason="the ratio is open"), "(the ratio is open)"),
         ({**timing_row([0.01, 0.02] * 6)}, "is noisy"),
         (timing_row([*SAMPLES, 0.0]), "no durations"),
         (timing_row([*SAMPLES, -0.01]), "no durations"),
