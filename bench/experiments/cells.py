@@ -121,6 +121,8 @@ def full_width_latency(study: Study, backbones: tuple[str, ...]) -> Cell:
             "image_size": 64,
             **study.budget.timing.model_dump(),
             "engine": "eager",
+            # Whether the code remembers its inputs is asked in the size of the study (`latency`).
+            "repeat_inputs": False,
         },
         timing=True,
     )
@@ -137,8 +139,6 @@ def latency_of_batch(study: Study, backbones: tuple[str, ...], batch: int | str)
             "repeats": costs.repeats,
             "warmup": 1,
             "most_s": costs.most_s,
-            # The cell of one image has asked whether the same code remembers its inputs.
-            "repeat_inputs": False,
         },
         timing=True,
     )

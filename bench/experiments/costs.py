@@ -20,6 +20,7 @@ CONTINUOUS = "cunet"
 def plan(study: Study) -> Iterator[Cell]:
     """Yield the cells of this experiment."""
     yield from table5.plan(study)
+    yield cells.latency(study)  # asks whether the code remembers its inputs
     for backbone in table5.TIMED:
         yield cells.books(backbone)
     yield cells.training_memory(study, CONTINUOUS)

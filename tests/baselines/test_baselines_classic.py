@@ -124,6 +124,7 @@ def test_bm3d_gains_on_digits(bm3d, image_size, gain):
     assert psnr(restored, clean) > psnr(y, clean) + gain
 
 
+@pytest.mark.slow
 def test_bm3d_on_colour_and_alone(bm3d):
     pytest.importorskip("bm3d")
     colour = build("denoiser", "bm3d", channels=3)

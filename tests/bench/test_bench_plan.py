@@ -210,7 +210,8 @@ def test_costs_is_found_and_shares_the_cells_of_table_5():
     assert set(table5.cells) < set(ledger.cells)
     more = [p.cell for p in ledger if p.key not in table5.cells]
     assert sorted(cell.task for cell in more) == [
-        *("block_times", "books", "books", "books", "latency", "roofline", "training_memory")
+        *("block_times", "books", "books", "books", "latency", "latency", "roofline"),
+        "training_memory",
     ]
     timed = {cell.task for cell in more if cell.timing}
     assert timed == {"block_times", "latency", "roofline"}
@@ -221,5 +222,8 @@ def test_costs_is_found_and_shares_the_cells_of_table_5():
 def test_batches_of_the_ledger_are_a_setting():
     budget = load_budget("smoke", ["costs.batches=[1,4,largest]"])
     plan = make_plan(study_for(budget), ["costs"])
-    found = [p.cell.spec["batch"] for p in plan if p.cell.task == "latency"]
-    assert sorted(map(str, found)) == ["1", "4", "largest"]
+    timed = [p.cell.spec for p in plan if p.cell.task == "latency"]
+    whole = [spec["batch"] for spec in timed if spec["backbone"][0]["scale"] == 1]
+    assert sorted(map(str, whole)) == ["1", "4", "largest"]
+    # The width of the budget is where it is asked whether inputs are remembered.
+    assert [spec["batch"] for spec in timed if spec.get("repeat_inputs", True)] == [1]

@@ -163,6 +163,7 @@ def test_training_a_network_leaves_nothing_behind():
     assert changes == Changes()
 
 
+@pytest.mark.slow
 def test_shared_generators_give_the_same_numbers_cold_and_warm(toys, plan_of, tmp_path):
     """Cold: the cell itself imports torch. Warm: an earlier cell did."""
 
@@ -197,6 +198,7 @@ def test_a_cell_that_holds_too_much_is_ended_and_told_how_much(toys, run):
     assert record["made"]["peak_rss_mib"] > 500
 
 
+@pytest.mark.slow
 def test_memory_that_processes_share_counts_once(toys, run):
     (record,) = run(toys.number(1, "share-memory"), memory_gib=0.8)
     assert record["status"] == "ok", record["reason"]

@@ -233,7 +233,7 @@ def quick(*chosen):
     return [n if n in chosen else pytest.param(n, marks=pytest.mark.slow) for n in FORMS]
 
 
-ALIKE = ("cunet-softplus", "cunet-silu", "cunet-relu", "discrete-tied")
+ALIKE = ("cunet-softplus", "cunet-silu", "cunet-relu", "discrete-tied", "cunet-no-skip")
 """Networks that differ from `cunet` in operators that cost nothing."""
 
 

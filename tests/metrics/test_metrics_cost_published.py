@@ -20,8 +20,13 @@ PUBLISHED = {
     "cunet-released-no-attention-no-residual": (1_607_059_456, 1.618, 1.599, 5_874_915, 87.93),
 }
 
+QUICK = ("unet", "cunet-released")
 
-@pytest.mark.parametrize("name", PUBLISHED)
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PUBLISHED],
+)
 def test_the_networks_of_table_5(name):
     authors, fvcore, torch_gmacs, count, mib = PUBLISHED[name]
     network = build("backbone", name, channels=3, image_size=64).eval()

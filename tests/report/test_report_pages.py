@@ -66,6 +66,7 @@ def test_whole_rebuild_gives_equal_bytes(report, run, tmp_path):
     assert same_elsewhere(run, report, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_rebuild_in_other_folders_gives_equal_bytes(run, tmp_path, monkeypatch):
     """Bars with hatches, lines with bands, and pictures stand for all figures."""
     some = tuple(f for f in FIGURES if f.draw in (draw_latency, draw_distance, draw_ladder))

@@ -269,6 +269,7 @@ def test_the_stopwatch_is_right_and_quickly_tested(made):
     assert 1 < found["twice-the-work"]["measured"] < 4, "even on a busy machine"
 
 
+@pytest.mark.slow
 def test_a_stopwatch_that_is_off_is_noticed(monkeypatch):
     real = clocks.measure_latency
 
