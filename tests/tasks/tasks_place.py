@@ -72,6 +72,10 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
+HELD: list[Cell] = []
+"""Cells that were made, kept alive."""
+
+
 @dataclass
 class Context:
     """What a task is given."""
@@ -119,6 +123,7 @@ class Place:
         for used in cell.uses:
             if id(used) not in self.made:
                 self.made[id(used)] = self.root / f"used-{len(self.made)}"
+                HELD.append(used)  # or another cell could get its id
                 self.run(used, self.made[id(used)].name)
         folder = self.root / tag
         folder.mkdir(parents=True, exist_ok=True)
