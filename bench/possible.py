@@ -1,8 +1,9 @@
 """What a budget asks for, tried without data or memory: what cannot be is said at once."""
 
 import contextlib
+from functools import lru_cache
 
-from bench.api import Kind, Missing
+from bench.api import Entry, Kind, Missing
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
 from bench.named_options import named, options_of
@@ -53,11 +54,13 @@ def refuse_unknown_samplers(budget: Budget) -> None:
 
 def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
     """Call a backbone once without memory, so that a size it cannot take is named at once."""
+    _call(find(Kind.BACKBONE, backbone), backbone, channels, budget.image_size, budget.scale)
+
+
+@lru_cache
+def _call(entry: Entry, backbone: str, channels: int, size: int, scale: float) -> None:
     import torch
 
-    size = budget.image_size
     with torch.device("meta"), torch.inference_mode():
-        network = build(
-            Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=budget.scale
-        )
+        network = build(Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=scale)
         network.eval()(torch.empty(1, channels, size, size), torch.empty(1))

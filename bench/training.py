@@ -17,16 +17,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from bench.accelerated import Team, team
-from bench.api import BenchError, Invalid, Paused
+from bench.api import BenchError, Cell, Context, Invalid, Paused
 from bench.checkpoint import TrainingState, not_finite
-from bench.checkpoint import load_weights as load_weights
-from bench.checkpoint import save_weights as save_weights
 from bench.parts import SHARE, Pace, keep, read_kept
 from bench.seeds import generator, seed_globals
 from bench.validation import Points, points
@@ -94,6 +92,26 @@ class Loop:
     """(update, what `validate` returned) so far."""
     _begun: int = 0
     """Trainings: a plug-in may train one network after the other, each with its checkpoint."""
+
+    @classmethod
+    def of(
+        cls,
+        cell: Cell,
+        context: Context,
+        *,
+        mirrors: bool,
+        validate: Callable[[nn.Module], tuple[float, ...]] | None = None,
+    ) -> Self:
+        """Return the loop of a cell, whose spec says under "training" how to train."""
+        return cls(
+            TrainSettings(**cell.spec["training"]),
+            folder=context.partial,
+            device=context.device,
+            mirrors=mirrors,
+            progress=context.progress,
+            pause_wanted=context.pause_wanted,
+            validate=validate,
+        )
 
     def train(self, module: nn.Module, clean: Tensor, seed: int) -> None:
         """Minimise `module.loss` over batches of clean [N,C,H,W] in [0,1]; leaves EMA weights.

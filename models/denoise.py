@@ -130,8 +130,7 @@ class DiffusionDenoiser(nn.Module):
 
     def noised(self, images: Tensor, t: float, noise: Noise) -> Tensor:
         """Return states at level t of images [B,C,H,W] in [0, 1]: the forward process."""
-        left = float(self.diffusion.schedule.alpha_bar(t))
-        return q_sample(to_state(images), noise(images), left)
+        return q_sample(to_state(images), noise(images), self.diffusion.schedule.share(t))
 
     def _state(self, y: Tensor, t: float) -> Tensor:
-        return state_from_noisy(y, float(self.diffusion.schedule.alpha_bar(t)))
+        return state_from_noisy(y, self.diffusion.schedule.share(t))

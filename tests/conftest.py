@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 
 from bench import plan, registry
 from bench.locks import machine_lock
@@ -45,6 +46,12 @@ def _offline(monkeypatch):
         raise AssertionError(f"a test opened a connection to {address}")
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Compute in one thread: what is tested is small, and several workers share the machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

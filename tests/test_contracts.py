@@ -20,12 +20,8 @@ def plugins(kind):
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _same_weights():
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def network(entry):
@@ -150,7 +146,7 @@ def test_a_denoiser_gains_or_declares_that_it_does_not(entry, digits):
         denoiser = build(Kind.DENOISER, entry.name, channels=1, image_size=16, scale=0.5)
     trained = hasattr(denoiser, "loss")
     level = Level(sigma=0.3) if trained else LEVEL
-    denoiser.fit(digits, [level], Steps(120 if trained else 0), 0)
+    denoiser.fit(digits, [level], Steps(80 if trained else 0), 0)
     clean = digits[:4]
     noisy = clean + level.sigma * torch.randn(clean.shape, generator=generator("test"))
     before = noisy.clone()

@@ -101,7 +101,7 @@ def measure_latency(
     Raises:
         BenchError: If there is nothing to time.
     """
-    stopwatch = functools.partial(_time_once, synchronize=synchronize, clock=clock)
+    stopwatch = functools.partial(wall_clock, synchronize=synchronize, clock=clock)
     pace = Pace(repeats, warmup, repeats, 0.0)
     return compare_latency(calls, pace, rng=rng, stopwatch=stopwatch).timings
 
@@ -111,7 +111,7 @@ def compare_latency(
     pace: Pace,
     *,
     rng: random.Random,
-    stopwatch: Stopwatch | None = None,
+    stopwatch: Stopwatch,
 ) -> Comparison:
     """Time calls in rounds until their ratios to the first one have settled, or the pace ends.
 
@@ -127,7 +127,6 @@ def compare_latency(
             f"{pace.repeats} repeats of {len(calls)} calls, expected at least one of each"
         )
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    stopwatch = stopwatch or _time_once
     with no_collecting():
         for _ in range(pace.warmup):
             _round(calls, rng, stopwatch)
@@ -191,14 +190,14 @@ def synchronizer(device: str) -> Callable[[], None] | None:
     return lambda: torch.cuda.synchronize(device)
 
 
-def stopwatch_for(device: str) -> Stopwatch | None:
-    """Return what times a call by the device's own events; None for a CPU, where a clock does.
+def stopwatch_for(device: str) -> Stopwatch:
+    """Return what times a call: `wall_clock` on a CPU, elsewhere the device's own events.
 
     The events lie in the device's queue around the work, so that waiting for the processor to
     notice its end does not count; the time from the first launch to the last result does.
     """
     if not device.startswith("cuda"):
-        return None
+        return wall_clock
     import torch
 
     def timed(call: Callable[[], object]) -> float:
@@ -227,11 +226,12 @@ def largest_batch(fits: Callable[[int], bool], most: int = 4096) -> int:
     return batch
 
 
-def _time_once(
+def wall_clock(
     call: Callable[[], object],
     synchronize: Callable[[], None] | None = None,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> float:
+    """Return the seconds that a call takes, the device's work before and in it included."""
     if synchronize:
         synchronize()
     start = clock()

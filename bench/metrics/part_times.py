@@ -1,7 +1,6 @@
 """How long the parts of a network take; what lies between them is named, not spread."""
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,11 +72,6 @@ def part_times(
 
 
 WHOLE = Part("whole", "whole")
-
-
-def wall_clock() -> int:
-    """Return nanoseconds of the processor's clock."""
-    return time.perf_counter_ns()
 
 
 def _summed_up(seen: list[dict[Part, int]], plain: list[int]) -> PartTimes:

@@ -13,9 +13,9 @@ CONTROL = "control"
 
 def samplers(run: RunLike) -> c.Table | None:
     """Return the table, None for a run that measured none of it."""
-    groups = tried(run)
     if not asked(run, TABLE):
         return None
+    groups = tried(run)
     header = [("", "", name) for name in ("Data", "Recipe", "Backbone", "Sampler", "Steps")]
     header += [("Per image", "network calls", "ours"), ("Per image", "ODE evaluations", "ours")]
     header += [

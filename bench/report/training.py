@@ -43,6 +43,8 @@ class Third:
 
 def training(run: RunLike) -> c.Table | None:
     """Return the table, None for a run that measured none of it."""
+    if not asked(run, TABLE):
+        return None
     rows = ok(run, "denoise", COLUMNS, table=TABLE)
     rows = rows[rows["t"].notna()]
     found = {
@@ -51,8 +53,6 @@ def training(run: RunLike) -> c.Table | None:
         for recipe, name in _networks(here)
         if (thirds := _thirds(here[(here["recipe"] == recipe) | (here["denoiser"] == FLOOR)], name))
     }
-    if not asked(run, TABLE):
-        return None
     header = [("", "", name) for name in ("Data", "Recipe", "Backbone")]
     for name in THIRDS:
         header += [(name, "MSE", "ours"), (name, "Wiener's", "ours")]
@@ -94,7 +94,7 @@ def _thirds(rows: pd.DataFrame, backbone: str) -> list[Third]:
 
 def third_of(t: int) -> int:
     """Return in which third of the noising steps 1..T a step lies: 0, 1 or 2."""
-    return min(3 * (t - 1) // STEPS, 2)
+    return (3 * t - 1) // STEPS
 
 
 def _by_level(rows: pd.DataFrame, denoiser: str) -> dict[int, list[float]]:

@@ -11,7 +11,7 @@ from bench.checkpoint import save_weights
 from bench.parts import in_parts
 from bench.seeds import generator
 from bench.tasks.denoisers import WEIGHTS, build_denoiser, trained_denoiser
-from bench.training import Loop, TrainSettings, write_curve
+from bench.training import Loop, write_curve
 
 HELD_OUT = 64
 """Most held-out images whose loss is measured."""
@@ -33,15 +33,7 @@ def distil(cell: Cell, context: Context) -> Outcome:
     pair = {"teacher": teacher, "student": student, "steps": steps}
     both = context.build(Kind.DISTILLATION, {**spec["distillation"], **pair})
     untouched = held_out_loss(both, dataset, context, name="before")
-    settings = TrainSettings(**spec["training"])
-    loop = Loop(
-        settings,
-        folder=context.partial,
-        device=context.device,
-        mirrors=dataset.mirrors,
-        progress=context.progress,
-        pause_wanted=context.pause_wanted,
-    )
+    loop = Loop.of(cell, context, mirrors=dataset.mirrors)
     loop.train(both, clean, spec["seed"])
     weights, curve = context.folder / WEIGHTS, context.folder / "curve.csv"
     recipe = student.recipe
@@ -51,7 +43,7 @@ def distil(cell: Cell, context: Context) -> Outcome:
     last = [loss for _, loss in loop.curve[-100:]]
     row = {
         "updates": len(loop.curve),
-        "images_seen": len(loop.curve) * settings.batch,
+        "images_seen": len(loop.curve) * loop.settings.batch,
         "n_train": len(clean),
         "steps": steps,
         "teacher_steps": 2 * steps,

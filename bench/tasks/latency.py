@@ -4,7 +4,6 @@ import functools
 import itertools
 import math
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,7 +26,6 @@ from bench.tasks.networks import sound_network
 
 MOST_ROUNDS = 8
 """Times the rounds asked for, after which a comparison ends, settled or not."""
-MOST_S = 15.0
 LARGEST = "largest"
 """In place of a batch size: the largest power of two that fits the memory of a GPU."""
 
@@ -51,13 +49,9 @@ def latency(cell: Cell, context: Context) -> Outcome:
     found = [_prepared(network, spec, context) for network in spec["backbone"]]
     calls = {one.spec["name"]: one.call for one in found}
     rng = random.Random(seed_of("latency", sorted(calls)))
-    stopwatch = stopwatch_for(context.device) or wall_clock
-    pace = Pace(
-        spec["repeats"],
-        spec["warmup"],
-        spec.get("most_rounds", MOST_ROUNDS * spec["repeats"]),
-        spec.get("most_s", MOST_S),
-    )
+    stopwatch = stopwatch_for(context.device)
+    repeats = spec["repeats"]
+    pace = Pace(repeats, spec["warmup"], MOST_ROUNDS * repeats, spec["most_s"])
     compared = compare_latency(calls, pace, rng=rng, stopwatch=audit.preparing(stopwatch))
     about = {
         "device": context.device,
@@ -89,13 +83,6 @@ def pin(spec: Row, context: Context) -> int:
         raise Skip("no CUDA device on this machine")
     torch.set_num_threads(spec["threads"])
     return torch.get_num_threads()
-
-
-def wall_clock(call: audit.TimedCall) -> float:
-    """Return the seconds of a call on the CPU."""
-    start = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - start) * 1e-9
 
 
 def inputs_of(spec: Row, device: str) -> Iterator[audit.Inputs]:
@@ -156,7 +143,7 @@ def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
         twin,
         one.call.draw,
         rng=random.Random(seed_of("audit", one.spec["name"])),
-        stopwatch=stopwatch_for(context.device) or wall_clock,
+        stopwatch=stopwatch_for(context.device),
     )
     return audit.Audit(error, repeated)
 

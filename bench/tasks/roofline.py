@@ -6,7 +6,7 @@ from bench.api import Cell, Context, Kind, Outcome, register
 from bench.metrics.latency import stopwatch_for
 from bench.metrics.roofline import ceilings
 from bench.seeds import seed_of
-from bench.tasks.latency import pin, wall_clock
+from bench.tasks.latency import pin
 
 
 @register(Kind.TASK, "roofline", source="Williams, Waterman and Patterson 2009")
@@ -17,7 +17,7 @@ def roofline(cell: Cell, context: Context) -> Outcome:
         context.device,
         repeats=cell.spec["repeats"],
         rng=random.Random(seed_of("roofline")),
-        stopwatch=stopwatch_for(context.device) or wall_clock,
+        stopwatch=stopwatch_for(context.device),
     )
     return Outcome(
         [

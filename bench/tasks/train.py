@@ -58,15 +58,8 @@ def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:
     build = build_generator if GENERATOR in cell.spec else build_denoiser
     module = build(cell, context, dataset)
     levels = levels_of(cell, context) if cell.spec.get("levels") else []
-    loop = Loop(
-        TrainSettings(**cell.spec["training"]),
-        folder=context.partial,
-        device=context.device,
-        mirrors=dataset.mirrors,
-        progress=context.progress,
-        pause_wanted=context.pause_wanted,
-        validate=_validation(cell, context, module, levels, dataset),
-    )
+    validate = _validation(cell, context, module, levels, dataset)
+    loop = Loop.of(cell, context, mirrors=dataset.mirrors, validate=validate)
     module.fit(clean, levels, loop, cell.spec["seed"])
     return module, loop, dataset
 

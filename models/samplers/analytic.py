@@ -61,7 +61,7 @@ def estimate_noise_energy(
     with torch.no_grad():
         for t in levels:
             eps = torch.randn(x0.shape, generator=rng, device=rng.device).to(x0)
-            x_t = q_sample(x0, eps, float(diffusion.schedule.alpha_bar(t)))
+            x_t = q_sample(x0, eps, diffusion.schedule.share(t))
             predicted = diffusion.predict(x_t, t, clip=False).eps
             energy.append(1 + (predicted.double().square() - eps.double().square()).mean())
     return {
@@ -160,7 +160,6 @@ class _Unknown:
     """
 
     def __init__(self, schedule: Schedule, levels: np.ndarray, energy: np.ndarray) -> None:
-        self._schedule = schedule
         log_snrs = schedule.log_snr(levels)
         snr = np.exp(log_snrs)
         order = np.argsort(log_snrs)

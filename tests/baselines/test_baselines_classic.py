@@ -14,14 +14,6 @@ from bench.registry import build
 LEVEL = Level(sigma=0.1)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def no_noise(like):
     raise AssertionError("a classic denoiser draws no noise")
 

@@ -46,14 +46,6 @@ def streams(*numbers):
     return ImageNoise("draw", images=numbers)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # ------------------------------------------------------------------ all generators
 
 

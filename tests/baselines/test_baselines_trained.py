@@ -38,14 +38,6 @@ def images(count=4, channels=1, size=16):
     return torch.rand(count, channels, size, size, generator=random)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(
     ("name", "channels", "parameters"),
     [

@@ -39,11 +39,6 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def always_due(monkeypatch):
     """Make a checkpoint after every update, as where updates take long."""

@@ -23,14 +23,6 @@ from training_child import CLEAN, SETTINGS, Net, train
 CHILD = Path(__file__).parent / "training_child.py"
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def always_due(monkeypatch):
     """Make a checkpoint after every update, as where updates take long."""

@@ -26,14 +26,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from training_child import CLEAN, SETTINGS, Net, error, train
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Plain(nn.Module):
     """A denoiser whose loss is a mean over images of what each alone decides, without noise."""
 

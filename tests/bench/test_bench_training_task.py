@@ -29,14 +29,6 @@ NETWORK = {"denoiser": {"name": "diffusion:unet", "scale": 0.05, "recipe": "auth
 GENERATOR = {"generator": {"name": "vae", "scale": 0.1}}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def run(tmp_path):
     """Return what measures a cell and gives its row, its files and what it left in the process."""

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from bench.api import BenchError
+from bench.checkpoint import load_weights, save_weights
 from bench.parts import read_tensors, write_tensors
-from bench.training import load_weights, save_weights
 
 WEIGHT = "net.0.weight"
 

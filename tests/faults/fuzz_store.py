@@ -12,10 +12,11 @@ from torch import nn
 
 from bench import canonical
 from bench.api import Paused
+from bench.checkpoint import load_weights, save_weights
 from bench.parts import in_parts, keep, read_kept
 from bench.runs import MISSING, load_run
 from bench.store import Store
-from bench.training import Loop, TrainSettings, load_weights, save_weights
+from bench.training import Loop, TrainSettings
 
 HOME = Path(__file__).resolve().parents[2]
 KEY = "a" * 64

@@ -26,7 +26,6 @@ def sets():
 @pytest.fixture(scope="module")
 def expectation(sets):
     """Return the mean of the estimate at this number of images, from all repetitions."""
-    torch.set_num_threads(1)  # a module's fixtures come before the one that does it for each test
     return np.mean([frechet(*map(Statistics.of, pair)) for pair in sets])
 
 

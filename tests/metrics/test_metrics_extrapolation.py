@@ -23,7 +23,6 @@ def normal(seed, *shape):
 @pytest.fixture(scope="module")
 def repeated():
     """Return extrapolations of independent sets, of 320 images."""
-    torch.set_num_threads(1)  # a module's fixtures come before the one that does it for each test
     sets = (
         (normal(2 * i, 320, DIMENSION), 1.5 * normal(2 * i + 1, 320, DIMENSION)) for i in range(60)
     )

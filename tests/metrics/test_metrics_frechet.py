@@ -135,7 +135,6 @@ def test_several_blocks_before_a_qr_are_still_the_covariance():
 PEAK = """
 import resource, sys, torch
 sys.path.insert(0, {home!r})
-torch.set_num_threads(1)
 from bench.api import Missing
 from bench.metrics.distances import Statistics, frechet
 def batches(count):

@@ -19,6 +19,7 @@ from bench.metrics.latency import (
     stopwatch_for,
     summarise,
     synchronizer,
+    wall_clock,
 )
 from bench.metrics.ratio import order_rank, paired_ratio
 
@@ -124,7 +125,7 @@ def test_nothing_to_time_is_an_error(changes):
 def test_a_cpu_needs_no_waiting():
     assert synchronizer("cpu") is None
     assert callable(synchronizer("cuda:0"))
-    assert stopwatch_for("cpu") is None
+    assert stopwatch_for("cpu") is wall_clock
     assert callable(stopwatch_for("cuda:0"))
 
 

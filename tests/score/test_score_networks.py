@@ -7,10 +7,10 @@ from torch import nn
 
 from bench import registry
 from bench.api import BenchError, Invalid, Kind, Level, Missing
+from bench.checkpoint import save_weights
 from bench.score.networks import AskedNetwork, conventions_of, network_of, settle_denoiser
 from bench.tasks.foreign import Adapted, Foreign, built
 from bench.torchvision_compat import import_torchvision
-from bench.training import save_weights
 
 CODE = """
 import torch

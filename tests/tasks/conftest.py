@@ -4,16 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 # Tests are not packages (they would shadow ours), so a helper beside them needs its folder here.
 sys.path.insert(0, str(Path(__file__).parent))
 from tasks_place import Place
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -22,14 +22,6 @@ COLUMNS = {"canary", "expected", "measured", "tolerance", "passed", "basis", "fa
 CONTEXT = SimpleNamespace(build=lambda kind, spec: registry.build(kind, spec["name"]), device="cpu")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def study():
     return study_for(load_budget("smoke"))

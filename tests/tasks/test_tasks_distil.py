@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from tasks_place import NETWORK, SETS, TRAIN, TRAINING, Tiny, content, dirty
 
 from bench.api import BenchError, Cell
+from bench.checkpoint import load_weights
 from bench.parts import Pace, read_tensors
 from bench.tasks.denoisers import WEIGHTS
-from bench.training import load_weights
 from models.denoise import DiffusionDenoiser
 
 KIND = {"distillation": {"name": "progressive"}}

@@ -9,10 +9,10 @@ from tasks_place import SETS, TRAIN, Tiny, content, dirty
 
 from bench.api import BenchError, Cell, Kind
 from bench.batches import chosen, to_float
+from bench.checkpoint import load_weights
 from bench.parts import Pace
 from bench.seeds import generator
 from bench.tasks.estimate import COUNT, ESTIMATE, averaged
-from bench.training import load_weights
 from models.denoise import DiffusionDenoiser
 from models.samplers.analytic import analytic, measured_levels
 
