@@ -3,7 +3,7 @@
 import contextlib
 from functools import lru_cache
 
-from bench.api import Entry, Kind, Missing
+from bench.api import BenchError, Entry, Kind, Missing
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
 from bench.named_options import named, options_of
@@ -53,7 +53,14 @@ def refuse_unknown_samplers(budget: Budget) -> None:
 
 
 def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
-    """Call a backbone once without memory, so that a size it cannot take is named at once."""
+    """Call a backbone once without memory, so that a size it cannot take is named at once.
+
+    Only what a backbone itself refuses counts. Other faults may be those of calling it without
+    memory, as when it looks at its numbers: its cells will show them.
+
+    Raises:
+        BenchError: If it refuses the size.
+    """
     _call(find(Kind.BACKBONE, backbone), backbone, channels, budget.image_size, budget.scale)
 
 
@@ -61,6 +68,13 @@ def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
 def _call(entry: Entry, backbone: str, channels: int, size: int, scale: float) -> None:
     import torch
 
-    with torch.device("meta"), torch.inference_mode():
-        network = build(Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=scale)
-        network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            network = build(
+                Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=scale
+            )
+            network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
+    except BenchError:
+        raise
+    except Exception:
+        return

@@ -1,5 +1,7 @@
 """Building a backbone to be counted or timed, and saying what is wrong with one that cannot be."""
 
+import itertools
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +12,10 @@ from bench.api import BenchError, Context, Invalid, Kind, Missing, Skip
 from bench.metrics.cost.run import PASSED_ON, run_once
 from bench.metrics.cost.sound import check_sound, random_inputs
 
-SIDES = (4, *range(8, 65, 8), *range(80, 129, 16), *range(160, 257, 32))
+SIDES = (*range(1, 65), *range(72, 257, 8))
 """Image sizes that are tried when a network refuses the one asked for."""
+SLOW_S = 20.0
+"""After so long without a size that fits, none is named."""
 
 
 def sound_network(
@@ -22,7 +26,6 @@ def sound_network(
     Raises:
         Skip: If it cannot take images of that size; the smallest size that it can is named.
         Invalid: If it cannot be built, or breaks a rule that its cost depends on.
-        BenchError: If it refuses to be built at any size.
     """
     try:
         network = _build(context, spec, channels, image_size)
@@ -32,7 +35,7 @@ def sound_network(
     except (BenchError, Invalid) as error:
         smallest = smallest_side(context, spec, channels, refused=image_size)
         if smallest is None:
-            raise
+            raise Invalid(str(error)) from error
         raise Skip(
             f"'{spec['name']}' cannot take images of {image_size}x{image_size}; the smallest that "
             f"it can are {smallest}x{smallest} ({error})"
@@ -52,8 +55,11 @@ def smallest_side(
 
     None if there is none, or if it can take the size that it refused: then size is not the fault.
     """
-    takes = (side for side in SIDES if _takes(context, spec, channels, side))
-    return None if _takes(context, spec, channels, refused) else next(takes, None)
+    if _takes(context, spec, channels, refused):
+        return None
+    end = time.monotonic() + SLOW_S
+    tried = itertools.takewhile(lambda side: time.monotonic() < end, SIDES)
+    return next((side for side in tried if _takes(context, spec, channels, side)), None)
 
 
 def _build(context: Context, spec: Mapping[str, Any], channels: int, side: int) -> nn.Module:
@@ -71,15 +77,18 @@ def _build(context: Context, spec: Mapping[str, Any], channels: int, side: int) 
 
 
 def _takes(context: Context, spec: Mapping[str, Any], channels: int, side: int) -> bool:
-    """Return whether a network runs at an image size; on the meta device, so that it costs little.
+    """Return whether a network runs at an image size.
 
-    Any fault, of whatever kind, is a no.
+    On the meta device, so that it costs little; a network that must look at its numbers runs with
+    numbers. Any fault, of whatever kind, is a no.
     """
-    try:
-        with torch.device("meta"):
-            network = _build(context, spec, channels, side)
-            inputs = torch.empty(1, channels, side, side), torch.empty(1)
-        run_once(network, inputs)
-    except Exception:
-        return False
-    return True
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                network = _build(context, spec, channels, side)
+                run_once(network, tuple(x.to(device) for x in one_input(channels, side)))
+            return True
+        except Exception as error:
+            if "meta" not in str(error).lower():
+                break
+    return False

@@ -84,7 +84,7 @@ def test_an_attempt_that_fails_does_not_replace_what_is_whole(toys, plan_of, tmp
 
 
 def test_random_kills_lose_nothing(environment):
-    command = [sys.executable, "-P", str(HERE / "kill_at_random.py"), "--kills", "10"]
+    command = [sys.executable, "-P", str(HERE / "kill_at_random.py"), "--kills", "6"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 faults" in done.stdout
