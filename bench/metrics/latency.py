@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,10 +18,14 @@ from bench.metrics.ratio import Ratio, paired_ratio
 NOISY = 0.10
 """Interquartile range over median from which a timing counts as noisy."""
 HALF_WIDTH = 0.03
-"""A ratio is settled once half of its 95 % interval is within so much of it."""
+"""A ratio is settled once its 95 % interval is within so much of it, either side."""
 GROWTH = 1.5
 """Rounds grow by so much before settling is looked at again: looking seldom keeps the interval
 honest."""
+MOST_BATCH = 4096
+"""No larger batch is looked for."""
+TIME_SPENT = "the time allowed was spent"
+ROUNDS_SPENT = "all rounds allowed were spent"
 NANO = 1e-9
 
 Stopwatch = Callable[[Callable[[], object]], float]
@@ -65,6 +69,8 @@ class Comparison:
     ratios: dict[str, Ratio]
     """Of every call but the first."""
     rounds: int
+    limit: str = ""
+    """What ended it before all was settled; empty where nothing did."""
 
     def unsettled(self, name: str) -> str:
         """Return why a call's numbers are not to be trusted; empty where they are."""
@@ -76,7 +82,10 @@ class Comparison:
         if ratio is not None and ratio.half_width > HALF_WIDTH:
             reached = f"{ratio.half_width:.1%}" if math.isfinite(ratio.half_width) else "no bound"
             reasons.append(f"95 % interval of the ratio within {reached}, above {HALF_WIDTH:.0%}")
-        return f"{'; '.join(reasons)} after {self.rounds} rounds" if reasons else ""
+        if not reasons:
+            return ""
+        limit = f": {self.limit}" if self.limit else ""
+        return f"{'; '.join(reasons)} after {self.rounds} rounds{limit}"
 
 
 def measure_latency(
@@ -139,8 +148,12 @@ def compare_latency(
             if taken < target and not late:
                 continue
             found = _compared(samples)
-            if late or taken >= pace.most_rounds or not any(map(found.unsettled, calls)):
+            if not any(map(found.unsettled, calls)):
                 return found
+            if late or taken >= pace.most_rounds:
+                return replace(
+                    found, limit=ROUNDS_SPENT if taken >= pace.most_rounds else TIME_SPENT
+                )
             target = min(math.ceil(target * GROWTH), pace.most_rounds)
     raise AssertionError("unreachable")  # the rounds end by the pace
 
@@ -201,18 +214,20 @@ def stopwatch_for(device: str) -> Stopwatch:
     import torch
 
     def timed(call: Callable[[], object]) -> float:
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda.synchronize(device)
-        begin.record()
-        call()
-        end.record()
-        torch.cuda.synchronize(device)
-        return begin.elapsed_time(end) / 1000
+        # Events belong to the queue of the current device, which need not be this one.
+        with torch.cuda.device(device):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda.synchronize(device)
+            begin.record()
+            call()
+            end.record()
+            torch.cuda.synchronize(device)
+            return begin.elapsed_time(end) / 1000
 
     return timed
 
 
-def largest_batch(fits: Callable[[int], bool], most: int = 4096) -> int:
+def largest_batch(fits: Callable[[int], bool], most: int = MOST_BATCH) -> int:
     """Return the largest power of two, up to `most`, for which `fits` says yes.
 
     Raises:

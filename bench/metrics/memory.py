@@ -1,11 +1,16 @@
-"""Peak memory of a call: of the process, and on the GPU."""
+"""Peak memory of a call, apart from what else the process or the GPU holds."""
 
 import ctypes
 import gc
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MIB = 2**20
 STATUS = Path("/proc/self/status")
@@ -16,37 +21,73 @@ RESET_PEAK = "5"
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Peak memory during a call."""
+    """Memory that a network needs by itself, whatever else was there before the call."""
 
-    rss_mib: float
-    """High-water mark of the whole process, libraries and weights included."""
-    rss_before_mib: float
-    """Resident memory before the call."""
+    weights_mib: float
+    """Its own parameters and buffers, there before the call."""
+    rss_rise_mib: float
+    """How far the process's resident memory rose above what it was before the call."""
     rss_reset: bool
-    """Whether the mark was reset before; else it is that of the process's whole life."""
+    """Whether the high-water mark was reset before; else the rise is that of the process's whole
+    life up to the end of the call, an upper bound."""
     cuda_allocated_mib: float | None = None
-    """Peak of live tensors; None without a GPU (not 0)."""
+    """Peak of live tensors less those of before, and the weights; None without a GPU (not 0)."""
     cuda_reserved_mib: float | None = None
-    """Peak of what the allocator held."""
+    """The same of what the allocator held. Gaps between older tensors that the call could use are
+    not in it, so that it may even be less than what was allocated."""
+
+    @property
+    def memory_mib(self) -> float:
+        """Weights and what the call added, on the device of the network."""
+        if self.cuda_allocated_mib is not None:
+            return self.cuda_allocated_mib
+        return self.weights_mib + self.rss_rise_mib
 
 
-def measure_peak(call: Callable[[], object], device: str = "cpu") -> Peak:
-    """Run `call` and return the peak memory meanwhile."""
+def measure_peak(
+    call: Callable[[], object], device: str = "cpu", *, weights_mib: float = 0.0
+) -> Peak:
+    """Run `call`, on a GPU twice, and return the peak memory meanwhile.
+
+    Args:
+        call: What is measured.
+        device: Where it runs.
+        weights_mib: What it needs and was there before.
+    """
     _return_free_memory()
     before = rss_mib()
     reset = reset_peak_rss()
-    if not device.startswith("cuda"):
+    cuda: tuple[float, ...] = ()
+    if device.startswith("cuda"):
+        cuda = _cuda_rises(call, device)
+    else:
         call()
-        return Peak(peak_rss_mib(), before, reset)
+    # The kernel counts resident pages in batches per thread: a rise of 0 can read as less.
+    rise = max(0.0, peak_rss_mib() - before)
+    return Peak(weights_mib, rise, reset, *(weights_mib + mib for mib in cuda))
+
+
+def mib_of_weights(network: "nn.Module") -> float:
+    """Return the MiB of a network's parameters and buffers."""
+    held = itertools.chain(network.parameters(), network.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in held) / MIB
+
+
+def _cuda_rises(call: Callable[[], object], device: str) -> tuple[float, float]:
+    """Return by how many MiB allocated and reserved memory rose at most during a call."""
     import torch
 
+    call()  # the first of a process makes what libraries then keep: cuBLAS's workspace
     torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()  # what earlier calls reserved would serve this one, unseen
     torch.cuda.reset_peak_memory_stats(device)
+    allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     call()
     torch.cuda.synchronize(device)
-    allocated = torch.cuda.max_memory_allocated(device) / MIB
-    reserved = torch.cuda.max_memory_reserved(device) / MIB
-    return Peak(peak_rss_mib(), before, reset, allocated, reserved)
+    return (
+        (torch.cuda.max_memory_allocated(device) - allocated) / MIB,
+        (torch.cuda.max_memory_reserved(device) - reserved) / MIB,
+    )
 
 
 def reset_peak_rss() -> bool:

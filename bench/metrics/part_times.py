@@ -4,34 +4,35 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
-import numpy as np
 from torch import nn
 
 from bench.metrics.cost.parts import REST, Part, parts
 from bench.metrics.latency import NANO, no_collecting
 
 Clock = Callable[[], int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class PartTimes:
-    """Seconds of one call, part by part; `parts` and `unexplained` add up to `whole`."""
+    """Seconds of a call, part by part; `parts` and `unexplained` add up to `whole`.
+
+    Medians of parts do not add up to the median of the whole: their sum can even exceed it. So
+    all are means, over the same calls: the middle half of the watched ones, by their whole times.
+    Means add up; and calls that something interrupted, which take longer, are not among these.
+    """
 
     parts: dict[Part, float]
-    """Median over repeats."""
+    unexplained: float
+    """What is in no part: resizing and concatenation, solvers' loops between calls, watching.
+
+    Never negative, as the parts of a call lie within it and beside each other.
+    """
     whole: float
-    """Median over repeats."""
     untimed_parts: float
-    """Median of the call without watching its parts: what the watching costs is the difference."""
-
-    @property
-    def unexplained(self) -> float:
-        """What is in no part: resizing and concatenation, solvers' loops between calls, watching.
-
-        Medians do not add up exactly, so that it holds their difference too.
-        """
-        return self.whole - sum(self.parts.values())
+    """The same mean of calls whose parts were not watched: what that costs is the difference."""
 
 
 def part_times(
@@ -75,12 +76,24 @@ WHOLE = Part("whole", "whole")
 
 
 def _summed_up(seen: list[dict[Part, int]], plain: list[int]) -> PartTimes:
-    names = dict.fromkeys(part for times in seen for part in times)
-    medians = {
-        part: float(np.median([times.get(part, 0) for times in seen])) * NANO for part in names
-    }
-    whole = medians.pop(WHOLE)
-    return PartTimes(medians, whole, float(np.median(plain)) * NANO)
+    names = dict.fromkeys(part for times in seen for part in times if part is not WHOLE)
+    middle = _middle_half(seen, key=lambda times: times[WHOLE])
+    totals = {part: sum(times.get(part, 0) for times in middle) for part in names}
+    whole = sum(times[WHOLE] for times in middle)
+    rest = whole - sum(totals.values())  # of whole nanoseconds: never below 0 by rounding
+    usual = _middle_half(plain, key=lambda elapsed: elapsed)
+    return PartTimes(
+        {part: total / len(middle) * NANO for part, total in totals.items()},
+        rest / len(middle) * NANO,
+        whole / len(middle) * NANO,
+        sum(usual) / len(usual) * NANO,
+    )
+
+
+def _middle_half(calls: list[T], key: Callable[[T], int]) -> list[T]:
+    """Return the calls without the shortest and the longest quarter."""
+    cut = len(calls) // 4
+    return sorted(calls, key=key)[cut : len(calls) - cut]
 
 
 @contextmanager

@@ -18,18 +18,21 @@ class Ratio:
 
     @property
     def half_width(self) -> float:
-        """Half the interval's width, as a fraction of the ratio."""
-        return (self.high - self.low) / 2 / self.value
+        """The interval's larger side, as a fraction of the ratio."""
+        return max(self.high - self.value, self.value - self.low) / self.value
 
 
 def paired_ratio(times: Sequence[float], reference: Sequence[float]) -> Ratio:
     """Return the median over rounds of time / reference, with its order-statistic interval.
 
     Both times of a round are taken within moments of each other, so that the machine's drift
-    cancels in their ratio. Interruptions make times long and never short: a mean, and a t interval
-    of it, follow them, a median does not. The interval between two order statistics holds for
-    every distribution and needs no random resamples, so the same times always give it again. Six
-    rounds are the fewest that bound it.
+    cancels in their ratio. It does not cancel in the quotient of both medians: on a machine that
+    was slow for about half of the rounds, one median can be a time of its fast state and the other
+    one of its slow state, and the quotient is off by up to the states' own ratio. So the two may
+    differ by a tenth where the times are noisy, and it is the quotient that errs. Interruptions
+    make times long and never short: a mean, and a t interval of it, follow them, a median does not.
+    The interval between two order statistics holds for every distribution and needs no random
+    resamples, so the same times always give it again. Six rounds are the fewest that bound it.
 
     Source: the sign test turned round, e.g. Conover 1999, "Practical Nonparametric Statistics",
         section 3.2.

@@ -7,7 +7,7 @@ Differs: ceilings are the best of some measured calls of torch itself, not the p
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +18,13 @@ from bench.metrics.latency import Pace, Stopwatch, compare_latency
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LEAST_S = 0.02
-"""A product is made larger until it takes so long, so that starting it does not count."""
+"""Work is made larger until it takes so long, so that starting it does not count."""
 SIDES = (512, 1024, 2048, 4096, 8192)
 """Sides of the matrices; 512 already do not fit the nearest cache."""
 CONV_WIDTH, CONV_SIDE = 128, 64
 """Channels and pixels of the convolution, as in the networks' middle levels."""
+CONV_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Images of the convolution; 256 take a GPU milliseconds, and half a GiB for either tensor."""
 COPIED_BYTES = {"cpu": 128 * 2**20, "cuda": 2**30}
 """Larger than caches: what is copied, not what it moves, which is twice that."""
 
@@ -53,8 +55,12 @@ def ceilings(
         raise BenchError(f"{repeats} repeats of the ceilings, expected at least one")
     works = {}
     for name, dtype in DTYPES.items():
-        works[f"matmul-{name}"] = _largest_product(device, dtype, stopwatch)
-        works[f"conv3x3-{name}"] = _convolution(device, dtype)
+        for kind, make, sizes in (
+            ("matmul", _product, SIDES),
+            ("conv3x3", _convolution, CONV_BATCHES),
+        ):
+            sized = (functools.partial(make, device, dtype, size) for size in sizes)
+            works[f"{kind}-{name}"] = _long_enough(sized, stopwatch)
         works[f"copy-{name}"] = _copy(device, dtype)
     calls = {name: work.call for name, work in works.items()}
     pace = Pace(repeats, 1, repeats, 0.0)
@@ -74,13 +80,22 @@ class _Work:
     bytes_moved: int
 
 
-def _largest_product(device: str, dtype: torch.dtype, stopwatch: Stopwatch) -> _Work:
-    """Return the smallest product of square matrices that takes long enough, else the largest."""
-    for side in SIDES:
-        work = _product(device, dtype, side)
-        if min(stopwatch(work.call) for _ in range(2)) >= LEAST_S:
+def _long_enough(makes: Iterable[Callable[[], _Work]], stopwatch: Stopwatch) -> _Work:
+    """Return the first, smallest work that takes long enough, else the largest that fits."""
+    found = None
+    for make in makes:
+        try:
+            work = make()
+            elapsed = min(stopwatch(work.call) for _ in range(2))
+        except torch.OutOfMemoryError:
+            if found is None:
+                raise
             break
-    return work
+        found = work
+        if elapsed >= LEAST_S:
+            break
+    assert found is not None  # there are sizes
+    return found
 
 
 def _product(device: str, dtype: torch.dtype, side: int) -> _Work:
@@ -90,8 +105,8 @@ def _product(device: str, dtype: torch.dtype, side: int) -> _Work:
     return _Work(call, side**3, 3 * side**2 * dtype.itemsize)
 
 
-def _convolution(device: str, dtype: torch.dtype) -> _Work:
-    x = _numbers((1, CONV_WIDTH, CONV_SIDE, CONV_SIDE), device, dtype)
+def _convolution(device: str, dtype: torch.dtype, batch: int) -> _Work:
+    x = _numbers((1, CONV_WIDTH, CONV_SIDE, CONV_SIDE), device, dtype).repeat(batch, 1, 1, 1)
     weight = _numbers((CONV_WIDTH, CONV_WIDTH, 3, 3), device, dtype)
     call = torch.inference_mode()(functools.partial(F.conv2d, x, weight, padding=1))
     moved = (2 * x.numel() + weight.numel()) * dtype.itemsize

@@ -3,6 +3,7 @@
 import functools
 import random
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -11,36 +12,51 @@ from bench.metrics.latency import synchronizer
 from bench.metrics.part_times import PartTimes, part_times
 from bench.seeds import seed_of
 from bench.tasks.books import BLOCK, WHOLE
-from bench.tasks.latency import pin
 from bench.tasks.networks import one_input, sound_network
+from bench.tasks.timing import Faulty, attempt, conditions, named, without_faulty
 
 UNEXPLAINED = "unexplained"
+Called = tuple[torch.nn.Module, Callable[[], object]]
+"""A network, and a call of it without arguments."""
 
 
 @register(Kind.TASK, "block_times", source="ours: the time of a call part by part")
 def block_times(cell: Cell, context: Context) -> Outcome:
-    """Measure the median time of every part; the rest is a row of its own."""
+    """Measure the time of every part; the rest is a row of its own, and all add up.
+
+    A network that cannot be timed has one row, which says why.
+    """
     spec = cell.spec
-    threads = pin(spec, context)
-    size = {"channels": spec["channels"], "image_size": spec["image_size"]}
-    inputs = tuple(x.to(context.device) for x in one_input(*size.values(), batch=spec["batch"]))
-    calls = {}
-    for network in spec["backbone"]:
-        built = sound_network(context, network, **size).to(context.device)
-        calls[network["name"]] = built, functools.partial(_forward, built, inputs)
-    found = part_times(
-        calls,
-        repeats=spec["repeats"],
-        warmup=spec["warmup"],
-        rng=random.Random(seed_of("block_times", sorted(calls))),
-        clock=_clock(context.device),
-    )
+    with conditions(spec, context) as about:
+        size = {"channels": spec["channels"], "image_size": spec["image_size"]}
+        inputs = tuple(x.to(context.device) for x in one_input(*size.values(), batch=spec["batch"]))
+
+        def ready(network: Row) -> Called:
+            built = sound_network(context, network, **size).to(context.device)
+            call = functools.partial(_forward, built, inputs)
+            call()
+            return built, call
+
+        asked = [attempt(functools.partial(ready, one), one) for one in spec["backbone"]]
+        without_faulty(asked)
+        keys = [f"{n} {network['name']}" for n, network in enumerate(spec["backbone"])]
+        calls = {
+            key: one for key, one in zip(keys, asked, strict=True) if not isinstance(one, Faulty)
+        }
+        found = part_times(
+            calls,
+            repeats=spec["repeats"],
+            warmup=spec["warmup"],
+            rng=random.Random(seed_of("block_times", keys)),
+            clock=_clock(context.device),
+        )
     rows: list[Row] = []
-    for network in spec["backbone"]:
-        about = {"backbone": network["name"], "scale": network["scale"], "threads": threads}
-        rows += [
-            {**about, "device": context.device, **row} for row in _rows(found[network["name"]])
-        ]
+    for key, network, one in zip(keys, spec["backbone"], asked, strict=True):
+        if isinstance(one, Faulty):
+            rows.append(one.row)
+        else:
+            shared = {**named(network), **about, "fault": ""}
+            rows += [{**shared, **row} for row in _rows(found[key])]
     return Outcome(rows)
 
 

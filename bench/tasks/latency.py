@@ -4,8 +4,9 @@ import functools
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -13,17 +14,21 @@ from torch import nn
 from bench.api import Cell, Context, Kind, Outcome, Row, Skip, register
 from bench.metrics import audit
 from bench.metrics.cost.ledger import Books, keep_books
+from bench.metrics.cost.sound import is_adaptive
 from bench.metrics.latency import (
+    MOST_BATCH,
     Comparison,
     Pace,
     compare_latency,
     largest_batch,
     stopwatch_for,
 )
-from bench.metrics.memory import Peak, measure_peak
+from bench.metrics.memory import Peak, measure_peak, mib_of_weights
 from bench.seeds import seed_of
 from bench.tasks.networks import sound_network
+from bench.tasks.timing import Faulty, attempt, conditions, named, without_faulty
 
+T = TypeVar("T")
 MOST_ROUNDS = 8
 """Times the rounds asked for, after which a comparison ends, settled or not."""
 LARGEST = "largest"
@@ -31,58 +36,93 @@ LARGEST = "largest"
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """One network on its device."""
+
+    key: str
+    """What tells it from the others of the cell; their names may be the same."""
+    spec: Row
+    network: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """One network, ready to be timed."""
 
+    key: str
     spec: Row
     call: audit.TimedCall
     books: Books
-    nfe: int
+    nfe: int | None
+    """Evaluations of ODE fields in one call; None where it depends on the input."""
     peak: Peak
 
 
 @register(Kind.TASK, "latency", source="protocol, Table 1 and Determinism")
 def latency(cell: Cell, context: Context) -> Outcome:
-    """Measure median and quartiles per network, the networks taking turns in random order."""
-    threads = pin(cell.spec, context)
-    spec = {**cell.spec, "batch": _batch(cell.spec, context)}
-    found = [_prepared(network, spec, context) for network in spec["backbone"]]
-    calls = {one.spec["name"]: one.call for one in found}
-    rng = random.Random(seed_of("latency", sorted(calls)))
-    stopwatch = stopwatch_for(context.device)
-    repeats = spec["repeats"]
-    pace = Pace(repeats, spec["warmup"], MOST_ROUNDS * repeats, spec["most_s"])
-    compared = compare_latency(calls, pace, rng=rng, stopwatch=audit.preparing(stopwatch))
-    about = {
-        "device": context.device,
-        "threads": threads,
-        "batch": spec["batch"],
-        "repeats": compared.rounds,
-        "rounds": compared.rounds,
-        "ratio_to": found[0].spec["name"],
-    }
-    return Outcome(
-        [
-            {
-                **_row(one, compared),
-                **about,
-                **_credible(one.spec["name"], compared, _audit(one, spec, context)),
-            }
+    """Measure median and quartiles per network, the networks taking turns in random order.
+
+    A network that cannot be timed has a row that says why; ratios are to the first that can.
+    """
+    spec, searched = cell.spec, cell.spec["batch"] == LARGEST
+    with conditions(spec, context) as about:
+        if searched and not context.device.startswith("cuda"):
+            raise Skip("the largest batch is looked for on CUDA only: elsewhere memory is shared")
+        built = [
+            attempt(functools.partial(_built, network, spec, context, number), network)
+            for number, network in enumerate(spec["backbone"])
+        ]
+        if not searched:
+            return Outcome(_timed(built, {**spec, **about}, context))
+        good = without_faulty(built)
+        heaviest = max(good, key=lambda one: mib_of_weights(one.network)).spec
+        # An audit will hold a twin of each in turn.
+        twin = _built(heaviest, spec, context)
+        batch = _largest_batch([*good, twin], spec, context.device)
+        del twin
+
+        def timed(batch: int) -> list[Row]:
+            return _timed(built, {**spec, **about, "batch": batch}, context, searched=True)
+
+        return Outcome(_stepping_down(timed, batch))
+
+
+def _timed(
+    built: list[Built | Faulty], spec: Row, context: Context, *, searched: bool = False
+) -> list[Row]:
+    """Time what was built, and return a row for each in the same order."""
+    # Where the batch was looked for, too little memory is a matter of the batch.
+    passing = (torch.OutOfMemoryError,) if searched else ()
+
+    def each(make: Callable[[T], object], found: list[T | Faulty]) -> list:
+        return [
+            one
+            if isinstance(one, Faulty)
+            else attempt(functools.partial(make, one), one.spec, passing=passing)
             for one in found
         ]
-    )
 
+    ready = each(lambda one: _prepared(one, spec, context.device), built)
+    calls = {one.key: one.call for one in without_faulty(ready)}
+    rng = random.Random(seed_of("latency", list(calls)))
+    pace = Pace(spec["repeats"], spec["warmup"], MOST_ROUNDS * spec["repeats"], spec["most_s"])
+    stopwatch = audit.preparing(stopwatch_for(context.device))
+    compared = compare_latency(calls, pace, rng=rng, stopwatch=stopwatch)
+    about = {
+        **{name: spec[name] for name in ("device", "threads", "cpus", "tf32", "batch")},
+        "batch_capped": searched and spec["batch"] == MOST_BATCH,
+        "repeats": compared.rounds,
+        "rounds": compared.rounds,
+        "ratio_to": without_faulty(ready)[0].spec["name"],
+    }
 
-def pin(spec: Row, context: Context) -> int:
-    """Set the number of threads, and return how many torch really uses.
+    def row(one: Measured) -> Row:
+        credible = _credible(one.key, compared, _audit(one, spec, context))
+        return {**_row(one, compared), **about, **credible}
 
-    Raises:
-        Skip: If CUDA is asked for where there is none.
-    """
-    if context.device.startswith("cuda") and not torch.cuda.is_available():
-        raise Skip("no CUDA device on this machine")
-    torch.set_num_threads(spec["threads"])
-    return torch.get_num_threads()
+    rows = each(row, ready)
+    without_faulty(rows)
+    return [one.row if isinstance(one, Faulty) else one for one in rows]
 
 
 def inputs_of(spec: Row, device: str) -> Iterator[audit.Inputs]:
@@ -94,39 +134,57 @@ def inputs_of(spec: Row, device: str) -> Iterator[audit.Inputs]:
         yield torch.randn(shape, generator=drawn).to(device), step
 
 
-def _batch(spec: Row, context: Context) -> int:
-    """Return the batch size; the largest that fits all networks where the spec says so."""
-    if spec["batch"] != LARGEST:
-        return spec["batch"]
-    if not context.device.startswith("cuda"):
-        raise Skip("the largest batch is looked for on CUDA only: elsewhere memory is shared")
+def _largest_batch(built: list[Built], spec: Row, device: str) -> int:
+    """Return the largest batch that each network can run beside all the others' weights."""
 
-    def fits(network: nn.Module, batch: int) -> bool:
-        inputs = next(inputs_of({**spec, "batch": batch}, context.device))
+    def fits(batch: int) -> bool:
         try:
+            inputs = next(inputs_of({**spec, "batch": batch}, device))
             with torch.inference_mode():
-                network(*inputs)
+                for one in built:
+                    one.network(*inputs)
         except torch.OutOfMemoryError:
+            return False
+        except RuntimeError:
+            # Some kernels count elements in 32 bits, and say so in words of their own.
+            if batch == 1:
+                raise
             return False
         finally:
             torch.cuda.empty_cache()
         return True
 
-    built = (_built(network, spec, context) for network in spec["backbone"])
-    return min(largest_batch(functools.partial(fits, network)) for network in built)
+    return largest_batch(fits)
 
 
-def _built(network: Row, spec: Row, context: Context) -> nn.Module:
+def _stepping_down(timed: Callable[[int], T], batch: int) -> T:
+    """Return what `timed` returns for a batch, or for the first half of it that fits after all."""
+    while True:
+        try:
+            return timed(batch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+        # Not before the fault is forgotten: it holds all that was there.
+        batch //= 2
+        torch.cuda.empty_cache()
+
+
+def _built(network: Row, spec: Row, context: Context, number: int = 0) -> Built:
     size = {"channels": spec["channels"], "image_size": spec["image_size"]}
-    return sound_network(context, network, **size).to(context.device)
+    built = sound_network(context, network, **size).to(context.device)
+    if spec["batch"] == LARGEST:
+        with torch.inference_mode():  # one that the device cannot run is not to end the search
+            built(*next(inputs_of({**spec, "batch": 1}, context.device)))
+    return Built(f"{number} {network['name']}", network, built)
 
 
-def _prepared(network: Row, spec: Row, context: Context) -> Measured:
-    built = _built(network, spec, context)
-    call = audit.TimedCall(built, functools.partial(next, inputs_of(spec, context.device)))
-    peak = measure_peak(call, context.device)
-    books = keep_books(built, *call.inputs)
-    return Measured(network, call, books, books.nfe, peak)
+def _prepared(one: Built, spec: Row, device: str) -> Measured:
+    call = audit.TimedCall(one.network, functools.partial(next, inputs_of(spec, device)))
+    peak = measure_peak(call, device, weights_mib=mib_of_weights(one.network))
+    books = keep_books(one.network, *call.inputs)
+    nfe = None if is_adaptive(one.network) else books.nfe
+    return Measured(one.key, one.spec, call, books, nfe, peak)
 
 
 def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
@@ -134,7 +192,7 @@ def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
 
     The twin is built anew, so that it shares weights with the timed network and nothing else.
     """
-    twin = _built(one.spec, spec, context)
+    twin = _built(one.spec, spec, context).network
     twin.load_state_dict(one.call.network.state_dict())
     error = audit.output_error(one.call, twin)
     if not spec.get("repeat_inputs", True):
@@ -150,11 +208,10 @@ def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
 
 def _row(one: Measured, compared: Comparison) -> Row:
     """Return what one network took."""
-    name = one.spec["name"]
-    timing, ratio = compared.timings[name], compared.ratios.get(name)
+    timing, ratio = compared.timings[one.key], compared.ratios.get(one.key)
     return {
-        "backbone": name,
-        "scale": one.spec["scale"],
+        **named(one.spec),
+        "fault": "",
         "latency_s": timing.median_s,
         "latency_q1_s": timing.q1_s,
         "latency_q3_s": timing.q3_s,
@@ -166,17 +223,17 @@ def _row(one: Measured, compared: Comparison) -> Row:
         "ratio_high": (ratio.high if math.isfinite(ratio.high) else None) if ratio else 1.0,
         "gmacs_torch": one.books.flops / 2e9,
         "bytes_moved": one.books.total.bytes_moved,
-        "peak_rss_mib": one.peak.rss_mib,
-        "peak_rss_rise_mib": one.peak.rss_mib - one.peak.rss_before_mib,
+        "peak_memory_mib": one.peak.memory_mib,
+        "peak_rss_rise_mib": one.peak.rss_rise_mib,
         "peak_rss_reset": one.peak.rss_reset,
         "cuda_allocated_mib": one.peak.cuda_allocated_mib,
         "cuda_reserved_mib": one.peak.cuda_reserved_mib,
     }
 
 
-def _credible(name: str, compared: Comparison, found: audit.Audit) -> Row:
+def _credible(key: str, compared: Comparison, found: audit.Audit) -> Row:
     """Return whether the times can be believed, and why not."""
-    unsettled = compared.unsettled(name)
+    unsettled = compared.unsettled(key)
     return {
         "noisy": bool(unsettled),
         "noisy_reason": unsettled,

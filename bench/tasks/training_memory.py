@@ -1,7 +1,7 @@
 """What a training step keeps in memory, by solver steps, with the adjoint and without it."""
 
 from bench.api import Cell, Context, Kind, Outcome, Skip, register
-from bench.metrics.cost.sound import evaluations
+from bench.metrics.cost.sides import evaluations
 from bench.metrics.cost.training import MIB, kept_for_training, with_solver
 from bench.tasks.networks import one_input, sound_network
 

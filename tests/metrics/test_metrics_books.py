@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from bench.api import Invalid
-from bench.metrics.cost import authors_macs, parameters, torch_flops
-from bench.metrics.cost.layers import layer_macs
-from bench.metrics.cost.ledger import Account, keep_books
+from bench.api import Invalid, Solution
+from bench.metrics.cost import torch_flops
+from bench.metrics.cost.ledger import Account, Books, keep_books, whole_account
 from bench.metrics.cost.parts import FUNCTIONAL, parts
+from bench.metrics.cost.sides import evaluations
 from bench.metrics.cost.sound import check_sound, cost_of_inputs, is_adaptive, random_inputs
 from bench.metrics.cost.training import kept_for_training, with_solver
 from bench.registry import build
 
 X = torch.zeros(1, 4, 8, 8)
+STEP = torch.zeros(1)
 CONV = 4 * 4 * 9 * 64
 
 
@@ -64,28 +65,11 @@ def test_the_parts_add_up_to_the_whole(name):
         network = build("backbone", name, image_size=32, scale=0.25).eval()
         inputs = torch.zeros(1, 3, 32, 32), torch.zeros(1)
         books = keep_books(network, *inputs)
-        flops, macs = torch_flops(network, *inputs), authors_macs(network, *inputs)
-    total, count = books.total, parameters(network)
-    assert (2 * total.macs, total.authors) == (flops, macs)
-    assert (total.parameters, total.trained) == (count.total, count.trained)
-    whole = keep_books(Whole(network), *inputs_on("meta")).total  # the same network as one part
-    assert total == whole
+        flops = torch_flops(network, *inputs)
+        whole = whole_account(network, *inputs)
+    assert 2 * books.total.macs == flops
+    assert books.total == whole
     assert all(min(vars_of(account)) >= 0 for account in books.accounts.values())
-
-
-class Whole(nn.Module):
-    def __init__(self, inner):
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x, step):
-        return self.inner(x, step)
-
-    def fields(self):
-        return self.inner.fields() if hasattr(self.inner, "fields") else ()
-
-    def trace(self, x, step):
-        return self.inner.trace(x, step)
 
 
 def inputs_on(device):
@@ -143,44 +127,50 @@ def test_an_operator_on_no_list_is_named(compute, name):
     assert keep_books(Odd(), X).unlisted == (name,)
 
 
-# -------------------------------------------------------------------- closed forms of layers
+# ------------------------------------------------------------------ right-hand sides of ODEs
 
 
-class Tokens(nn.Module):
-    def __init__(self, batch_first):
+class Solving(nn.Module):
+    """Euler steps through one right-hand side, which several blocks share."""
+
+    def __init__(self, told=12):
         super().__init__()
-        self.inner = nn.MultiheadAttention(4, 2, batch_first=batch_first)
-        self.batch_first = batch_first
+        self.side, self.told = nn.Conv2d(4, 4, 3, padding=1), told
 
-    def forward(self, x):
-        tokens = x.flatten(2).transpose(1, 2)
-        tokens = tokens if self.batch_first else tokens.transpose(0, 1)
-        mixed = self.inner(tokens, tokens, tokens)[0]
-        mixed = mixed if self.batch_first else mixed.transpose(0, 1)
-        return mixed.transpose(1, 2).reshape(x.shape)
+    def fields(self):
+        return [(self.side, 4)] * 3
 
+    def trace(self, x, step):
+        for _ in range(12):
+            x = x + self.side(x)
+        return Solution(x, self.told)
 
-class Transposed(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.up = nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1, groups=2)
-        self.down = nn.Conv2d(6, 4, 4, stride=2, padding=1, groups=2)
-
-    def forward(self, x):
-        return self.down(self.up(x))
+    def forward(self, x, step):
+        return self.trace(x, step).y
 
 
-@pytest.mark.parametrize("module", [Tokens(True), Tokens(False), Transposed(), Mixed()])
-def test_forms_of_layers_give_what_torch_counts(module):
-    x = X.repeat(3, 1, 1, 1)[:, :, :, :4].contiguous() if isinstance(module, Tokens) else X
-    total = keep_books(module, x).total
-    found = layer_macs(module, x)
-    outside = 4 * 8 * 8 * 8 if isinstance(module, Mixed) else 0  # its product is in no layer
-    assert found == {
-        "convolution": total.convolution,
-        "linear": total.linear,
-        "product": total.product - outside,
-    }
+def test_a_shared_right_hand_side_counts_each_evaluation_once():
+    books = keep_books(Solving(), X, STEP)
+    assert (books.nfe, books.total.in_fields) == (12, 12 * CONV)
+    assert evaluations(Solving(), X, STEP) == 12
+    assert cost_of_inputs(Solving(), [(X, STEP)]) == [(24 * CONV, 12)]
+
+
+def test_a_network_that_miscounts_its_evaluations_is_invalid():
+    with pytest.raises(Invalid, match="Solving's trace reports 3 evaluations where 12 of what"):
+        evaluations(Solving(told=3), X, STEP)
+    with pytest.raises(Invalid, match="reports 3 evaluations"):
+        cost_of_inputs(Solving(told=3), [(X, STEP)])
+
+
+def test_the_whole_is_counted_without_the_parts(monkeypatch):
+    network = Mixed()
+    whole = whole_account(network, X)
+    assert keep_books(network, X).total == whole
+    monkeypatch.setattr(Books, "total", Account())
+    monkeypatch.setattr("bench.metrics.cost.ledger.parts", None)
+    monkeypatch.setattr("bench.metrics.cost.ledger.part_of_parameters", None)
+    assert whole_account(network, X) == whole
 
 
 # ------------------------------------------------------------------------------- bad input
@@ -204,13 +194,19 @@ class Deciding(Changing):
         return x
 
 
-STEP = torch.zeros(1)
-
-
 def test_a_network_that_changes_its_input_is_invalid():
     with pytest.raises(Invalid, match=r"'odd' changed its input number 1 in place"):
         check_sound(Changing(), "odd", X, STEP)
     assert not X.any()
+
+
+def test_a_network_that_resizes_its_input_is_invalid():
+    class Resizing(Changing):
+        def forward(self, x, step):
+            return self.layer(x) if x.unsqueeze_(0) is None else self.layer(x[0])
+
+    with pytest.raises(Invalid, match=r"'odd' changed its input number 1 in place"):
+        check_sound(Resizing(), "odd", X.clone(), STEP)
 
 
 def test_a_network_without_parameters_is_invalid():
@@ -270,6 +266,13 @@ def test_what_autograd_keeps_is_counted_once_and_without_weights():
     assert found.forward_bytes == 3 * block  # y, exp(y), and the output for the square
     assert layer.weight.grad is None
     assert kept_for_training(Twice(), x) == found
+
+
+def test_running_statistics_are_set_back():
+    network = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    kept_for_training(network, X + 1)
+    assert network[1].running_mean.tolist() == [0.0] * 4
+    assert network[1].num_batches_tracked == 0
 
 
 def test_nothing_to_train_and_nothing_to_solve_are_errors():

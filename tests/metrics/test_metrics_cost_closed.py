@@ -244,8 +244,9 @@ def test_torch_and_the_layers_give_the_closed_form(name):
     assert macs_of(books) == expected
     assert books.flops == 2 * books.total.macs
     assert books.unlisted == ()
-    assert books.layers["convolution"] == expected.convolution
-    assert books.layers["linear"] == expected.linear
+    assert books.layers.forms["convolution"] == expected.convolution
+    assert books.layers.forms["linear"] == expected.linear
+    assert books.layers.counted == books.layers.forms
 
 
 @pytest.mark.parametrize("name", quick("unet", "cunet-no-residual"))

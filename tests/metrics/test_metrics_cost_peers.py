@@ -43,4 +43,5 @@ def test_published_multiply_adds(name):
     traced = fvcore_macs(network.to_empty(device="cpu"), torch.zeros(x.shape), checked=True)
     assert traced.unlisted == ()
     assert traced.macs - traced.rest == books.total.macs
-    assert sum(books.layers.values()) == books.total.macs
+    assert books.layers.forms == books.layers.counted
+    assert sum(books.layers.forms.values()) == books.total.macs

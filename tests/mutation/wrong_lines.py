@@ -16,20 +16,36 @@ _MANIFOLD = "bench/metrics/manifold.py"
 _BATCHES = "bench/batches.py"
 _STATISTICS = "bench/statistics.py"
 _SCORING = "bench/tasks/scoring.py"
+_RATIO = "bench/metrics/ratio.py"
+_AUDIT = "bench/metrics/audit.py"
+_COST = "bench/metrics/cost"
 
 _TESTS = {
     **dict.fromkeys((_FIDELITY, _SSIM, _LPIPS, _BATCHES, _SCORING), ("images", "properties")),
     **dict.fromkeys((_FRECHET, _MOMENTS, _KERNEL, _STATISTICS), ("distances",)),
     _MANIFOLD: ("manifold",),
     _GUARD: ("guard", "contract"),
+    _RATIO: ("timing",),
+    _AUDIT: ("audit",),
 }
 """What is to notice a wrong line, by file."""
+_COUNTERS = ["cost", "cost_layers", "cost_operators", "books"]
 
 
 def _wrong(name: str, file: str, old: str, new: str, why: str) -> Wrong:
     return Wrong(
         name, file, old, new, why, [f"tests/metrics/test_metrics_{a}.py" for a in _TESTS[file]]
     )
+
+
+def _cost(name: str, file: str, old: str, new: str, why: str) -> Wrong:
+    tests = [f"tests/metrics/test_metrics_{a}.py" for a in _COUNTERS]
+    return Wrong(name, f"{_COST}/{file}.py", old, new, why, tests)
+
+
+def _task(name: str, file: str, old: str, new: str, why: str) -> Wrong:
+    tests = ["tests/tasks/test_tasks_cost_ledger.py"]
+    return Wrong(name, f"bench/tasks/{file}.py", old, new, why, tests)
 
 
 _LIST = [
@@ -166,5 +182,91 @@ _LIST = [
     _wrong(
         "score-unclamped", _SCORING, "shown = estimate.clamp(0, 1)", "shown = estimate", "clamp"
     ),
+    # --------------------------------------------------- counters, and books that close
+    _cost("authors-groups", "authors", "(x.shape[1] // layer.groups)", "x.shape[1]", "groups"),
+    _cost("authors-affine", "authors", "(4 if affine else 2)", "2", "weights of a norm are free"),
+    _cost("authors-bilinear", "authors", '"bilinear": 11', '"bilinear": 4', "another rule"),
+    _cost("authors-positional", "authors", ", with_kwargs=True", "", "layer(input=x)"),
+    _cost("layers-transposed", "layers", "given[0] if isinstance", "output if isinstance", "side"),
+    _cost("layers-products", "layers", "PRODUCT: 2 * pairs", "PRODUCT: pairs", "q k^T alone"),
+    _cost(
+        "call-order",
+        "run",
+        "return list(bound.arguments.values())",
+        "return [*args, *kwargs.values()]",
+        "attention(key=k, value=k, query=q)",
+    ),
+    _cost("ledger-flops", "ledger", "out_val=output) // 2", "out_val=output)", "GFLOPs for GMACs"),
+    _cost("ledger-views", "ledger", "if written and not made and", "if False and", "a view moves"),
+    _cost(
+        "ledger-tables",
+        "ledger",
+        "written if is_among(name, LOOKUPS) else read[:1]",
+        "read[:1]",
+        "a look-up reads the whole table",
+    ),
+    _cost("ledger-weights", "ledger", "LINEAR if any(", "PRODUCT if any(", "no linear layers"),
+    _cost("sides-shared", "sides", "list(dict.fromkeys(", "list((", "one side, three hooks"),
+    _cost("sides-trusted", "sides", "if told != counted:", "if False:", "takes their word"),
+    _cost(
+        "matmul-broadcast",
+        "products",
+        "math.prod(out) * a[-1]",
+        "math.prod(a) * out[-1]",
+        "fvcore: a weight on the left of a batch",
+    ),
+    _cost("einsum-elementwise", "products", "if summed:", "if True:", "fvcore: no sum, still MACs"),
+    _cost(
+        "functions-closed",
+        "traced",
+        "Function.apply = classmethod(_forward)",
+        "pass",
+        "a function's forward pass is one unknown operator",
+    ),
+    _cost(
+        "attention-fused",
+        "run",
+        "torch.no_grad(), sdpa_kernel(SDPBackend.MATH)",
+        "torch.no_grad()",
+        "a fused kernel is invisible",
+    ),
+    _cost("mebibytes", "files", "MIB = 2**20", "MIB = 10**6", "megabytes"),
+    _cost(
+        "kept-peak",
+        "training",
+        "self.peak = max(self.peak, self.now)",
+        "self.peak = self.now",
+        "the last is not the most",
+    ),
+    _cost("input-changed", "sound", "if changed:", "if False:", "a second call sees other data"),
+    _task(
+        "gap-of-the-whole",
+        "cost",
+        "max(a, b, 1)",
+        "max(*map(sum, sums), 1)",
+        "linear layers are 0.03 % of a U-Net: none of them could be missed",
+    ),
+    _task(
+        "gap-of-fvcore-alone",
+        "cost",
+        "counters_gap(books.layers.forms, books.layers.counted)",
+        "0",
+        "closed forms are shown and not compared",
+    ),
+    _task(
+        "books-of-sums",
+        "books",
+        "whole_account(network, *inputs)\n",
+        "keep_books(network, *inputs).total\n",
+        "a sum always equals itself",
+    ),
+    # ----------------------------------------------------------------------- latency
+    _wrong("ratio-rank", _RATIO, "        rank = below + 1", "        rank = below + 2", "narrow"),
+    _wrong("ratio-one-sided", _RATIO, "2 * outside >", "outside >", "holds at 90 %"),
+    _wrong("ratio-lower-median", _RATIO, "+ ratios[count // 2]) / 2", "+ ratios[0]) / 2", "middle"),
+    _wrong("ratio-upside-down", _RATIO, "sorted(a / b for", "sorted(b / a for", "inverted"),
+    _wrong("audit-relative", _AUDIT, "abs().max()) / largest", "abs().max())", "absolute"),
+    _wrong("audit-nan", _AUDIT, "not self.output_error <=", "self.output_error >", "NaN passes"),
+    _wrong("audit-varied", _AUDIT, "        if self.vary:\n", "        if False:\n", "one input"),
 ]
 WRONG = {wrong.name: wrong for wrong in _LIST}

@@ -1,6 +1,7 @@
 """The tasks that count and time networks, and what they say to networks that cannot be measured."""
 
 import functools
+import gc
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from tasks_place import Place
 from torch import nn
 
 from bench import canonical
-from bench.api import ENTRIES, BenchError, Cell, Entry, Invalid, Kind, Skip
+from bench.api import ENTRIES, Cell, Entry, Invalid, Kind, Skip
 
 SIZE = {"channels": 3, "image_size": 16}
 TIMED = {**SIZE, "batch": 1, "threads": 1, "repeats": 6, "warmup": 1, "most_s": 0.0}
@@ -77,6 +78,7 @@ def _unbuildable(channels, image_size):
 
 @pytest.fixture(autouse=True)
 def strangers(monkeypatch):
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # takes longer than most of what is timed here
     for name, act in ACTS.items():
         build = functools.partial(Odd, act)
         entry = Entry(Kind.BACKBONE, name, build, "test")
@@ -105,7 +107,7 @@ def test_the_kinds_add_up_and_the_counters_agree(measure):
         assert parts + rest == pytest.approx(row[f"gmacs_{who}"])
     assert row["gflops_torch"] == pytest.approx(2 * row["gmacs_torch"])
     assert (row["counters_agree"], row["counters_gap"]) == (True, 0)
-    assert (row["nfe"], row["adaptive"], row["operators_not_counted"]) == (12, False, [])
+    assert (row["nfe"], row["adaptive"]) == (12, False)
     outside, inside = row["gmacs_torch_outside_fields"], row["gmacs_torch_in_fields"]
     assert outside + inside == pytest.approx(row["gmacs_torch"])
     assert row["parameters"] == row["trained_parameters"] + row["frozen_parameters"]
@@ -138,7 +140,7 @@ def test_a_cost_that_depends_on_the_data_is_a_distribution(measure):
     row = cost_of(measure, "deciding")
     assert (row["adaptive"], row["nfe"]) == (True, 0)
     assert len(set(row["gmacs_torch_of_inputs"])) > 1
-    assert row["gmacs_torch"] == sorted(row["gmacs_torch_of_inputs"])[3]
+    assert row["gmacs_torch"] == sorted(row["gmacs_torch_of_inputs"])[5]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_the_smallest_image_that_a_network_takes_is_named(measure, task, name, s
 
 
 def test_another_mistake_is_not_taken_for_a_wrong_size(measure):
-    with pytest.raises(BenchError, match="parameter of backbone 'cunet' named 'depth'"):
+    with pytest.raises(Invalid, match="parameter of backbone 'cunet' named 'depth'"):
         cost_of(measure, "cunet", depth=3)
 
 
@@ -222,6 +224,8 @@ def test_latencies_come_with_ratios_and_audits(measure):
         assert row["audit_output_error"] == 0
         assert row["noisy"] == bool(row["noisy_reason"])
         assert (row["threads"], row["device"], row["ratio_to"]) == (1, "cpu", "unet")
+        assert (row["fault"], row["tf32"], row["batch_capped"]) == ("", False, False)
+        assert row["peak_memory_mib"] > row["peak_rss_rise_mib"] >= 0
         assert row["gmacs_torch"] > 0 and row["bytes_moved"] > 0
         assert row["cuda_allocated_mib"] is None
     assert (unet["ratio"], unet["ratio_low"], unet["ratio_high"]) == (1, 1, 1)
@@ -269,7 +273,7 @@ def test_the_times_of_parts_add_up(measure):
         whole = times.pop("whole")
         assert math.fsum(times.values()) == pytest.approx(whole)
         assert {"unexplained", "head"} < set(times)
-        assert all(seconds > 0 for block, seconds in times.items() if block != "unexplained")
+        assert min(times.values()) > 0
 
 
 def test_the_roofline_has_ceilings_for_work_and_for_copies(measure, monkeypatch):

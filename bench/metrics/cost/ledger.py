@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -10,11 +9,21 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from bench.metrics.cost.authors import counting_layers
-from bench.metrics.cost.layers import watching_layers
-from bench.metrics.cost.operators import CONVOLUTION, KINDS, LINEAR, PRODUCT, costs_nothing
+from bench.metrics.cost.authors import authors_macs, counting_layers
+from bench.metrics.cost.files import parameters
+from bench.metrics.cost.layers import LayerMacs, watching_layers
+from bench.metrics.cost.operators import (
+    CONVOLUTION,
+    LINEAR,
+    LOOKUPS,
+    PRODUCT,
+    UNTOUCHED,
+    costs_nothing,
+    is_among,
+)
 from bench.metrics.cost.parts import REST, Part, following, part_of_parameters, parts
 from bench.metrics.cost.run import run_once
+from bench.metrics.cost.sides import right_hand_sides, watching
 
 
 @dataclass(slots=True)
@@ -37,7 +46,7 @@ class Account:
     """Numbers that all other operators wrote: about one operation each."""
     bytes_moved: int = 0
     """Inputs and outputs of every operator, weights included, views excepted: nothing is cached,
-    nothing fused."""
+    nothing fused. Of what a look-up reads from, only what it takes."""
     activation_bytes: int = 0
     """Tensors that were made."""
     parameters: int = 0
@@ -63,8 +72,8 @@ class Books:
     """What torch's own counter says of the same pass: two per multiply-add."""
     unlisted: tuple[str, ...]
     """Operators that are neither counted nor known to be free."""
-    layers: dict[str, int]
-    """What closed forms of the layers give by kind: a lower bound."""
+    layers: LayerMacs
+    """What closed forms of the layers give, and what torch's counter said while they ran."""
 
     @property
     def total(self) -> Account:
@@ -88,12 +97,11 @@ def keep_books(module: nn.Module, *inputs: Tensor) -> Books:
     """
     owners = parts(module)
     ledger = _Ledger(module, owners)
-    layers = Counter(dict.fromkeys(KINDS, 0))
     with (
         counting_layers(module, ledger.enter_authors),  # first: its hooks need the stack full
-        watching_layers(module, layers),
+        watching_layers(module, lambda: ledger.kinds) as layers,
         following(module, ledger.stack),
-        _watching(ode_fields(module), ledger),
+        watching(right_hand_sides(module), ledger.enter_side, ledger.leave_side),
         FlopCounterMode(display=False) as counter,
         ledger,
     ):
@@ -103,15 +111,26 @@ def keep_books(module: nn.Module, *inputs: Tensor) -> Books:
         account.parameters += parameter.numel()
         account.trained += parameter.numel() if parameter.requires_grad else 0
     used = {part: held for part, held in ledger.accounts.items() if held != Account()}
-    return Books(used, counter.get_total_flops(), tuple(sorted(ledger.unlisted)), dict(layers))
+    return Books(used, counter.get_total_flops(), tuple(sorted(ledger.unlisted)), layers)
 
 
-def ode_fields(module: nn.Module) -> list[nn.Module]:
-    """Return the right-hand sides of a continuous network's ODEs; none for another network."""
-    listing = getattr(module, "fields", None)
-    if not callable(listing) or not callable(getattr(module, "trace", None)):
-        return []
-    return [each for each, _ in listing() if isinstance(each, nn.Module)]
+def whole_account(module: nn.Module, *inputs: Tensor) -> Account:
+    """Return what a network costs as one single part: nothing is added up from its parts.
+
+    Operators are seen in a pass of their own; the authors' rule and the parameters are counted by
+    those who count nothing else.
+
+    Raises:
+        Invalid: If the network fails or changes the shape of its input.
+    """
+    ledger = _Ledger(module, {})
+    with watching(right_hand_sides(module), ledger.enter_side, ledger.leave_side), ledger:
+        run_once(module, inputs)
+    count = parameters(module)
+    whole = ledger.accounts[REST]
+    whole.authors = authors_macs(module, *inputs)
+    whole.parameters, whole.trained = count.total, count.trained
+    return whole
 
 
 class _Ledger(TorchDispatchMode):
@@ -125,7 +144,8 @@ class _Ledger(TorchDispatchMode):
         self.accounts = {part: Account() for part in (*named, REST)}
         self.weights = {_storage(parameter) for parameter in module.parameters()}
         self.unlisted: set[str] = set()
-        self.fields_under_way = 0
+        self.kinds: Counter[str] = Counter()
+        self.sides_under_way = 0
 
     def account(self) -> Account:
         """Return the account of the outermost part that is being called."""
@@ -135,6 +155,15 @@ class _Ledger(TorchDispatchMode):
     def enter_authors(self, macs: int) -> None:
         """Enter what the authors' rule counts."""
         self.account().authors += macs
+
+    def enter_side(self) -> None:
+        """Enter that a right-hand side is evaluated."""
+        self.account().evaluations += 1
+        self.sides_under_way += 1
+
+    def leave_side(self) -> None:
+        """Note that it has been."""
+        self.sides_under_way -= 1
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -150,44 +179,28 @@ class _Ledger(TorchDispatchMode):
         made = [tensor for tensor in written if _storage(tensor) not in before]
         if written and not made and not func._schema.is_mutable:
             return output  # a view: nothing is computed, nothing moves
-        account = self.account()
-        account.bytes_moved += _bytes(read) + _bytes(written)
+        account, name = self.account(), func._schema.name
         account.activation_bytes += _bytes(made)
+        if is_among(name, UNTOUCHED):
+            return output
+        taken = written if is_among(name, LOOKUPS) else read[:1]
+        account.bytes_moved += _bytes(taken) + _bytes(read[1:]) + _bytes(written)
         if formula is None:
             account.elementwise += sum(tensor.numel() for tensor in written)
-            if not costs_nothing(func._schema.name):
-                self.unlisted.add(func._schema.name)
+            if not costs_nothing(name):
+                self.unlisted.add(name)
             return output
         macs = formula(*args, **kwargs, out_val=output) // 2
-        kind = self._kind(func, read)
+        kind = self._kind(name, read)
+        self.kinds[kind] += macs
         setattr(account, kind, getattr(account, kind) + macs)
-        account.in_fields += macs if self.fields_under_way else 0
+        account.in_fields += macs if self.sides_under_way else 0
         return output
 
-    def _kind(self, func: Any, read: list[Tensor]) -> str:
-        if "conv" in func._schema.name:
+    def _kind(self, name: str, read: list[Tensor]) -> str:
+        if "conv" in name:
             return CONVOLUTION
         return LINEAR if any(_storage(tensor) in self.weights for tensor in read) else PRODUCT
-
-
-@contextmanager
-def _watching(sides: Iterable[nn.Module], ledger: _Ledger) -> Iterator[None]:
-    """Count, while the body runs, the evaluations of right-hand sides."""
-
-    def enter(side: nn.Module, args: object) -> None:
-        ledger.account().evaluations += 1
-        ledger.fields_under_way += 1
-
-    def leave(side: nn.Module, args: object, output: object) -> None:
-        ledger.fields_under_way -= 1
-
-    hooks = [side.register_forward_pre_hook(enter) for side in sides]
-    hooks += [side.register_forward_hook(leave) for side in sides]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _storage(tensor: Tensor) -> int:

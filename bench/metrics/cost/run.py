@@ -1,7 +1,9 @@
 """Running a network once in order to count; FLOPs that really ran."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,15 +52,24 @@ def run_once(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tenso
     Raises:
         Invalid: If it fails, or if its output has not the shape of its first input.
     """
+    expected = list(inputs[0].shape)
     with counting(module, inputs):
         output = module(*inputs)
         found = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        if found != list(inputs[0].shape):
+        if found != expected:
             raise Invalid(
-                f"{type(module).__name__} returned {found} for an input of "
-                f"{list(inputs[0].shape)}, expected the same shape"
+                f"{type(module).__name__} returned {found} for an input of {expected}, expected "
+                "the same shape"
             )
     return output
+
+
+def arguments_of(layer: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """Return what a layer was called with in the order of its signature, however it was called."""
+    if not kwargs:
+        return list(args)
+    bound = inspect.signature(layer.forward).bind(*args, **kwargs)
+    return list(bound.arguments.values())
 
 
 def torch_flops(module: nn.Module, *inputs: torch.Tensor) -> int:

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.api import Invalid
 from bench.metrics.cost.run import counting, run_once
+from bench.metrics.cost.sides import evaluations
 
 
 def check_sound(module: nn.Module, name: str, *inputs: Tensor) -> None:
@@ -33,7 +34,7 @@ def check_sound(module: nn.Module, name: str, *inputs: Tensor) -> None:
 
 
 def _same(x: Tensor, y: Tensor) -> bool:
-    return x.is_meta or bool(((x == y) | (x.isnan() & y.isnan())).all())
+    return x.shape == y.shape and (x.is_meta or bool(((x == y) | (x.isnan() & y.isnan())).all()))
 
 
 def cost_of_inputs(
@@ -42,22 +43,14 @@ def cost_of_inputs(
     """Return FLOPs that ran and ODE evaluations (0 for a discrete network) for every input.
 
     Raises:
-        Invalid: If the network fails.
+        Invalid: If the network fails, or reports other evaluations than it made.
     """
     found = []
-    trace = getattr(module, "trace", None)
     for each in inputs:
         with FlopCounterMode(display=False) as counter, counting(module, each):
-            nfe = trace(*each).nfe if callable(trace) else module(*each) is None
-        found.append((counter.get_total_flops(), int(nfe)))
+            nfe = evaluations(module, *each)
+        found.append((counter.get_total_flops(), nfe))
     return found
-
-
-@torch.no_grad()
-def evaluations(module: nn.Module, *inputs: Tensor) -> int:
-    """Return how often one forward pass evaluates ODE fields; 0 for a discrete network."""
-    trace = getattr(module, "trace", None)
-    return trace(*inputs).nfe if callable(trace) else 0
 
 
 def is_adaptive(module: nn.Module) -> bool:
@@ -75,3 +68,11 @@ def random_inputs(
         (torch.randn(shape, generator=drawn), torch.full(shape[:1], steps * (n + 0.5) / count))
         for n in range(count)
     ]
+
+
+def extreme_inputs(
+    shape: tuple[int, int, int, int], last: float = 999.0
+) -> list[tuple[Tensor, Tensor]]:
+    """Return noise at the first diffusion step, and a flat image at the last."""
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    return [(noise, torch.zeros(shape[:1])), (torch.zeros(shape), torch.full(shape[:1], last))]

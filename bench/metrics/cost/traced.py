@@ -1,7 +1,6 @@
 """fvcore's counter, completed: attention counts, and nothing is left out silently."""
 
 import logging
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import Function, FunctionCtx
 
 from bench.api import Missing
 from bench.metrics.cost.operators import (
@@ -21,13 +21,10 @@ from bench.metrics.cost.operators import (
     LINEAR,
     PRODUCT,
     SMALL,
+    full_names,
 )
+from bench.metrics.cost.products import attention_macs, einsum_macs, matmul_macs
 from bench.metrics.cost.run import counting, run_once
-
-FREE_HERE = frozenset(
-    f"aten::{name}{place}" for name in FREE | SMALL - COUNTED_BY_FVCORE for place in ("", "_")
-)
-"""Operators that cost no multiply-adds by fvcore's convention, in place or not."""
 
 KIND_OF = {
     **dict.fromkeys(("conv", "_convolution"), CONVOLUTION),
@@ -64,7 +61,8 @@ def fvcore_macs(module: nn.Module, *inputs: torch.Tensor, checked: bool = False)
     """Return the multiply-adds of one traced forward pass.
 
     Tracing drops evaluations whose result is not used, so that an adaptive ODE solver is counted
-    one evaluation short; fixed-step solvers are exact.
+    one evaluation short; fixed-step solvers are exact. A `torch.autograd.Function` costs what runs
+    inside its forward pass.
 
     Args:
         module: The network.
@@ -80,11 +78,11 @@ def fvcore_macs(module: nn.Module, *inputs: torch.Tensor, checked: bool = False)
     with warnings.catch_warnings(), _quiet("torch.jit._trace"):
         warnings.simplefilter("ignore")
         analyse = _analysis_class()
-        with counting(module, inputs):
+        with counting(module, inputs), _functions_opened():
             analysis = (
                 analyse(module, inputs)
                 .set_op_handle(**HANDLES)
-                .set_op_handle(**dict.fromkeys(FREE_HERE))
+                .set_op_handle(**dict.fromkeys(full_names(FREE | SMALL - COUNTED_BY_FVCORE)))
                 .unsupported_ops_warnings(False)
                 .uncalled_modules_warnings(False)
                 .tracer_warnings("none")
@@ -123,24 +121,52 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def _functions_opened() -> Iterator[None]:
+    """Let the tracer see into `torch.autograd.Function`s, which it takes for one operator each."""
+    whole = Function.__dict__["apply"]
+    Function.apply = classmethod(_forward)
+    try:
+        yield
+    finally:
+        Function.apply = whole
+
+
+def _forward(function: type[Function], *args: Any) -> Any:
+    """Run what a function does forwards, without a gradient."""
+    if function.setup_context is not Function.setup_context:
+        return function.forward(*args)
+    context = FunctionCtx()
+    context.needs_input_grad = (False,) * len(args)
+    return function.forward(context, *args)
+
+
 def _shape(value: Any) -> list[int]:
     return value.type().sizes()
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """Return the cost of both products, q k^T and (weights) v."""
-    *batch, queries, width = _shape(inputs[0])
-    keys, value_width = _shape(inputs[2])[-2:]
-    return math.prod(batch) * queries * keys * (width + value_width)
+    return attention_macs(_shape(inputs[0]), _shape(inputs[2]), _shape(outputs[0]))
 
 
-def _batched_product(inputs: list[Any], outputs: list[Any]) -> int:
+def _added(inputs: list[Any], outputs: list[Any]) -> int:
     """Return the cost of the product in `baddbmm`; the added term is free."""
-    *batch, rows, inner = _shape(inputs[1])
-    return math.prod(batch) * rows * inner * _shape(inputs[2])[-1]
+    return matmul_macs(_shape(inputs[1]), _shape(outputs[0]))
+
+
+def _matmul(inputs: list[Any], outputs: list[Any]) -> int:
+    return matmul_macs(_shape(inputs[0]), _shape(outputs[0]))
+
+
+def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
+    shapes = [_shape(each) for each in inputs[1].node().inputs()]
+    return einsum_macs(inputs[0].toIValue(), shapes, inputs[2].toIValue())
 
 
 HANDLES: dict[str, Callable[[list[Any], list[Any]], int]] = {
     "aten::scaled_dot_product_attention": _attention,
-    "aten::baddbmm": _batched_product,
+    "aten::baddbmm": _added,
+    "aten::matmul": _matmul,
+    "aten::einsum": _einsum,
 }
+"""What fvcore lacks, and what it counts wrongly: broadcast and elementwise products."""

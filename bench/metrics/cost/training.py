@@ -27,7 +27,7 @@ class Kept:
 def kept_for_training(module: nn.Module, *inputs: Tensor) -> Kept:
     """Return what autograd keeps for one training step; the same on every run and machine.
 
-    The gradients that the step leaves are removed again.
+    The gradients that the step leaves are removed again, and running statistics are set back.
 
     Raises:
         Invalid: If the network has nothing to train.
@@ -95,12 +95,16 @@ class _Saved:
 @contextmanager
 def _training(module: nn.Module) -> Iterator[None]:
     modes = [(part, part.training) for part in module.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     module.train()
     try:
         yield
     finally:
         for part, mode in modes:
             part.training = mode
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
         module.zero_grad(set_to_none=True)
 
 
