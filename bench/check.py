@@ -41,11 +41,12 @@ def faults(run: Run) -> list[str]:
 
     A run is valid if every cell of its manifest has a whole record, the very one that the run
     ended with, and whole files; if none failed; if timings are of its machine, of enough samples,
-    quiet, and what their samples say; and if its canaries passed.
+    quiet, and what their samples say; if counters of the same work agree; and if its canaries
+    passed.
     """
     if not run.records:
         return ["the run has no cells"]
-    rules = (_records, _manifest, _bases, _files, _timings, _canaries)
+    rules = (_records, _manifest, _bases, _files, _timings, _counters, _canaries)
     return [fault for rule in rules for fault in rule(run)]
 
 
@@ -109,9 +110,13 @@ def _timings(run: Run) -> Iterator[str]:
             if machine != record["made"].get("machine"):
                 yield f"'{record['label']}': timed on another machine than the run's"
         for row in record["rows"]:
+            about = escaped(str(row.get("backbone", "the row"))[:40])
+            if row.get("fault") and record["task"] != CANARY:
+                why = printable(row["fault"], LONGEST_REASON)
+                yield f"'{record['label']}': {about} could not be measured ({why})"
+                continue
             fault = _timing_fault(row)
             if fault:
-                about = escaped(str(row.get("backbone", "the row"))[:40])
                 yield f"'{record['label']}': the timing of {about} {fault}"
 
 
@@ -148,6 +153,19 @@ def _are_durations(samples: object) -> bool:
 
 def _agree(claimed: Any, ours: float) -> bool:
     return type(claimed) in (int, float) and math.isclose(claimed, ours, rel_tol=ROUNDING)
+
+
+def _counters(run: Run) -> Iterator[str]:
+    """Do the counters of one network's multiply-adds agree, where a cell compared them?"""
+    for record in run.records:
+        for row in record["rows"]:
+            if row.get("counters_agree") is False:
+                gap = row.get("counters_gap")
+                told = f"{gap:.2%}" if isinstance(gap, float) else printable(gap, 40)
+                yield (
+                    f"'{record['label']}': its counters of multiply-adds are {told} apart, "
+                    "expected 0.1 % or less; an operator is counted by one and not by another"
+                )
 
 
 def _canaries(run: Run) -> Iterator[str]:

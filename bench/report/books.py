@@ -9,10 +9,11 @@ from bench.report.rows import RunLike, fault_notes, floating, ok
 
 NAME = "books"
 BLOCK, UNEXPLAINED, WHOLE = "block", "unexplained", "whole"
+WATCHING = "cost of watching"
 COUNTED = ("macs_torch", "parameters", "bytes_moved", "activation_bytes")
 FURTHER = ("macs_authors", "evaluations", "trained_parameters", "frozen_parameters")
 ALONE = "macs_by_torch_alone"
-TIME = "time_s"
+TIME, UNWATCHED = "time_s", "unwatched_s"
 
 
 @dataclass(slots=True)
@@ -27,6 +28,14 @@ class Book:
     whole: dict[str, float] = field(default_factory=dict)
     unexplained: float | None = None
     """Seconds of a call that no part accounts for."""
+    unwatched: float | None = None
+    """Seconds of a call whose parts nobody watches."""
+
+    @property
+    def watching(self) -> float | None:
+        """Seconds that watching the parts adds to a call."""
+        watched = self.whole.get(TIME)
+        return None if watched is None or self.unwatched is None else watched - self.unwatched
 
     def add(self, block: str, group: str, values: dict[str, float | None]) -> None:
         """Enter what is known of one part."""
@@ -69,7 +78,7 @@ class Book:
 def books(run: RunLike) -> list[Book]:
     """Return the books of every network that has some, the paper's pair first."""
     counted = ok(run, "books", ("backbone", "part", "block", "group", ALONE, *COUNTED, *FURTHER))
-    times = ok(run, "block_times", ("backbone", "part", "block", "group", TIME))
+    times = ok(run, "block_times", ("backbone", "part", "block", "group", TIME, UNWATCHED))
     found: dict[str, Book] = {}
     for rows, columns in ((counted, (*COUNTED, *FURTHER, ALONE)), (times, (TIME,))):
         for row in rows.to_dict("records"):
@@ -77,6 +86,8 @@ def books(run: RunLike) -> list[Book]:
             values = {column: floating(row[column]) for column in columns}
             if row["part"] == WHOLE:
                 book.whole |= {k: v for k, v in values.items() if v is not None}
+                if TIME in values:
+                    book.unwatched = floating(row[UNWATCHED])
             elif row["part"] == UNEXPLAINED:
                 book.unexplained = values[TIME]
             else:
@@ -91,7 +102,7 @@ def books_table(run: RunLike) -> c.Table | None:
     found = books(run)
     header = [("", "", "Network"), ("", "", "Block")]
     header += [("Multiply-adds", name, "ours") for name in ("GMACs", "share")]
-    header += [("Parameters", name, "ours") for name in ("count", "share")]
+    header += [("Parameters", name, "ours") for name in ("trained", "frozen", "share")]
     header += [("Memory traffic (MiB)", name, "ours") for name in ("moved", "activations")]
     header += [("ODE", "evaluations", "ours")]
     header += [("Time", name, "ours") for name in ("ms", "share")]
@@ -130,7 +141,8 @@ def _cells(book: Book, values: dict[str, float]) -> list[str]:
     return [
         scaled("macs_torch", 1e-9, 4),
         share("macs_torch"),
-        scaled("parameters", 1, 0),
+        scaled("trained_parameters", 1, 0),
+        scaled("frozen_parameters", 1, 0),
         share("parameters"),
         scaled("bytes_moved", 1 / MIB, 2),
         scaled("activation_bytes", 1 / MIB, 2),
@@ -145,6 +157,8 @@ def _lines(run: RunLike, book: Book) -> list[c.Line]:
     named = {**book.blocks, WHOLE: book.whole}
     if book.unexplained is not None:
         named[UNEXPLAINED] = {TIME: book.unexplained}
+    if book.watching is not None:
+        named[WATCHING] = {TIME: book.watching}
     return [
         c.line(
             run,
@@ -166,17 +180,35 @@ def _notes(found: list[Book]) -> list[str]:
         notes = [f"The books do not close - {'; '.join(faults)}."]
     else:
         notes = ["The books close: every column of counts adds up to the whole, to the integer."]
-    rests = [
-        f"{printed(b.backbone)} {b.unexplained / b.whole[TIME]:.1%}"
-        for b in found
-        if b.unexplained is not None and b.whole.get(TIME)
-    ]
-    if rests:
-        notes.append(
-            f"Unexplained: what a call takes beyond its parts ({', '.join(rests)}); below 0 where "
-            "watching the parts slowed them more than that."
-        )
+    notes += _time_notes(found)
     without = [printed(book.backbone) for book in found if TIME not in book.whole]
     if without:
         notes.append(f"No time per block was measured for {', '.join(without)}.")
+    return notes
+
+
+def _time_notes(found: list[Book]) -> list[str]:
+    """Return what no part explains, and what it costs to look."""
+    notes = []
+    rests = [
+        f"{printed(book.backbone)} {book.unexplained / book.whole[TIME]:.1%}"
+        for book in found
+        if book.unexplained is not None and book.whole.get(TIME)
+    ]
+    if rests:
+        notes.append(
+            "Unexplained: time of the same call that lies in no part, such as resizing and the "
+            f"solvers' own arithmetic ({', '.join(rests)})."
+        )
+    costs = [
+        f"{printed(book.backbone)} {1e3 * book.watching:+.2f} ms "
+        f"({book.watching / book.unwatched:+.1%})"
+        for book in found
+        if book.watching is not None and book.unwatched
+    ]
+    if costs:
+        notes.append(
+            "Cost of watching, in the times above: a call whose parts are watched against one "
+            f"whose parts are not ({', '.join(costs)})."
+        )
     return notes

@@ -16,6 +16,7 @@ PANELS = (
     ("macs_torch", "multiply-adds (GMACs)", 1e-9),
     ("parameters", "parameters (millions)", 1e-6),
     ("bytes_moved", "bytes moved (MB)", 1e-6),
+    ("activation_bytes", "activations (MB)", 1e-6),
     (TIME, "time of one call (ms)", 1e3),
 )
 COLOURS = (
@@ -105,7 +106,7 @@ def _panel(
         axes.text(max(left, whole) + 0.015 * widest, i, f"{whole:.3g}", va="center", fontsize=7.5)
     axes.set_yticks(range(len(found)), [printed(book.backbone) for book in found])
     axes.set_xlim(0, 1.13 * widest)
-    axes.invert_yaxis()
+    axes.set_ylim(len(found) - 0.5, -0.5)  # the first on top, and room for one without a bar
     axes.grid(axis="y", visible=False)
     return drawn
 

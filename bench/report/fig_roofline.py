@@ -9,12 +9,13 @@ from bench.report import style
 from bench.report.ceilings import Ceilings, ceilings
 from bench.report.labels import texts_beside
 from bench.report.names import printed
-from bench.report.rows import RunLike, floating, integer, ok, plural, true
+from bench.report.rows import RunLike, integer, plural, true
 from bench.report.speed import Timed, timed
+from bench.report.training_memory import WAYS, growth, kept
 
 KINDS = {"float32": ("-", style.INK), "bfloat16": ((0, (4, 2)), "#999999")}
 WORK = {"matmul": "matrix product", "conv3x3": "3x3 convolution"}
-ADJOINT = {True: ("adjoint", "#004488", "s"), False: ("backpropagation", "#BB5566", "o")}
+ADJOINT = {True: (WAYS[True], "#004488", "s"), False: (WAYS[False], "#BB5566", "o")}
 
 
 @style.styled
@@ -128,9 +129,7 @@ def _is_flat(heights: Sequence[float]) -> bool:
 @style.styled
 def draw_training_memory(run: RunLike, folder: Path) -> list[Path] | str:
     """Draw what a training step keeps against the evaluations of its ODEs."""
-    columns = ("backbone", "scale", "image_size", "batch", "adjoint", "nfe", "saved_mib")
-    rows = ok(run, "training_memory", columns)
-    rows = rows[rows["saved_mib"].notna() & rows["nfe"].notna()]
+    rows = kept(run)
     if rows.empty:
         return "memory for training was not measured in this run"
     figure, (axes,) = style.panels(1, width=4.6, height=3.0)
@@ -141,9 +140,7 @@ def draw_training_memory(run: RunLike, folder: Path) -> list[Path] | str:
             continue
         x, y = part["nfe"].astype(float).tolist(), part["saved_mib"].astype(float).tolist()
         axes.plot(x, y, marker=marker, color=colour, clip_on=False)
-        flat = max(y) <= 1.01 * min(y)
-        grown = "flat" if flat else f"x{y[-1] / y[0]:.3g}" if y[0] else ""
-        text = ": ".join(part for part in (words, grown) if part)
+        text = ": ".join(part for part in (words, growth(y)) if part)
         axes.annotate(
             text,
             (x[-1], y[-1]),
@@ -160,15 +157,5 @@ def draw_training_memory(run: RunLike, folder: Path) -> list[Path] | str:
     axes.set_ylim(0, 1.12 * highest)
     axes.set_xlabel("evaluations of the ODEs in one call (NFE)")
     axes.set_ylabel("kept for one training step (MiB)")
-    axes.set_title(_about(rows.iloc[0].to_dict()), fontsize=7.5)
+    axes.set_title(rows.iloc[0]["network"], fontsize=7.5)
     return style.save(figure, folder, "training_memory")
-
-
-def _about(row: dict) -> str:
-    words = [
-        printed(str(row["backbone"])),
-        f"width x{row['scale']:g}" if floating(row["scale"]) is not None else "",
-        f"{integer(row['image_size'])} px" if integer(row["image_size"]) else "",
-        f"batch {integer(row['batch'])}" if integer(row["batch"]) else "",
-    ]
-    return ", ".join(word for word in words if word)

@@ -22,7 +22,8 @@ COLUMNS = (
     "latency_q3_s",
     "repeats",
     "noisy",
-    "peak_rss_mib",
+    "peak_memory_mib",
+    "peak_rss_reset",
     "samples_s",
 )
 MEDIAN_REACH = 1.96 * math.sqrt(math.pi / 2) / 1.349
@@ -91,6 +92,17 @@ def latency_of(times: pd.DataFrame, backbone: str, like: Any) -> Latency | None:
     low, high = median_interval(float(row["latency_s"]), *quartiles, repeats)
     samples = tuple(listed(row["samples_s"]))
     return Latency(float(row["latency_s"]), low, high, repeats, condition(row), samples)
+
+
+def peak_memory(row: pd.Series) -> tuple[float | None, bool]:
+    """Return the MiB that a call needs at most, and whether that is only an upper bound.
+
+    A network's own weights and what the call adds to them, so that it does not depend on what the
+    process held before. On a processor the system must have let its high-water mark be reset.
+    """
+    whole = true(row["peak_rss_reset"]) or text_of(row["peak_rss_reset"]) is None
+    on_gpu = (text_of(row["device"]) or "").startswith("cuda")
+    return floating(row["peak_memory_mib"]), not (whole or on_gpu)
 
 
 def condition(row: pd.Series) -> str:

@@ -63,8 +63,8 @@ FIGURES = (
         "Books",
         "What the groups of a network's parts add up to at full width, one call of batch 1; the "
         "number is the whole. Hatched: time that no part explains.",
-        "Stacked bars of multiply-adds, parameters, bytes moved and time by group of parts, one "
-        "bar per network; the table Books holds the numbers.",
+        "Stacked bars of multiply-adds, parameters, bytes moved, activations and time by group of "
+        "parts, one bar per network; the table Books holds the numbers.",
         draw_books,
     ),
     Figure(

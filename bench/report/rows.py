@@ -7,9 +7,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from bench.report.names import DIFFUSION, PAPER_DATA, paper_column
+from bench.report.names import DIFFUSION, PAPER_DATA, paper_column, printed
 
 OK = "ok"
+FAULT = "fault"
+"""Why a row has no numbers although its cell has: that network failed alone."""
+CANARY = "canary"
+"""The task whose faults are answers, and stay in its rows."""
 
 
 class RunLike(Protocol):
@@ -44,14 +48,16 @@ def ok(
 ) -> pd.DataFrame:
     """Return the good rows of a task; other columns are left out, absent ones empty.
 
-    Rows that were measured for one table alone say so in a column `table`, and are found only by
-    its name.
+    A row with a fault of its own is none of them. Rows that were measured for one table alone say
+    so in a column `table`, and are found only by its name.
     """
     rows = run.rows
     wanted = ["key", "task", "status", "reason", "label", *columns]
     if not {"task", "status"} <= set(rows.columns):
         return pd.DataFrame(columns=wanted)
     found = rows[(rows["task"] == task) & (rows["status"] == OK)]
+    if FAULT in found and task != CANARY:
+        found = found[~found[FAULT].map(_said)]
     meant = found.get("table", pd.Series(None, index=found.index, dtype=object))
     found = found[meant.isna() if table is None else meant == table].reset_index(drop=True)
     return _plain(found).reindex(columns=list(dict.fromkeys(wanted)))
@@ -97,8 +103,26 @@ def fault_notes(
     bad = faults(run, tasks)
     bad = bad[bad["table"].isin(["", table])]
     notes = [f"{r.label}: {r.status} ({r.reason or 'no reason given'})" for r in bad.itertuples()]
+    notes += _left_out(run, tasks)
     more = len(notes) - limit
     return [*notes[:limit], f"and {more} more, listed among the failures"] if more > 0 else notes
+
+
+def _left_out(run: RunLike, tasks: Iterable[str]) -> list[str]:
+    """Return the rows that failed alone, in words."""
+    rows = run.rows
+    if not {FAULT, "task", "status"} <= set(rows.columns):
+        return []
+    tasks = set(tasks) - {CANARY}
+    bad = rows[rows["task"].isin(tasks) & (rows["status"] == OK) & rows[FAULT].map(_said)]
+    return [
+        f"{row['label']}: {printed(str(row.get('backbone')))} is left out ({row[FAULT]})"
+        for row in bad.to_dict("records")
+    ]
+
+
+def _said(value: Any) -> bool:
+    return bool(text_of(value))
 
 
 def text_of(value: Any) -> str | None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bench.report.rows import CANARY as TASK
 from bench.report.rows import RunLike, faults, ok, text_of, true
 
-TASK = "canary"
 COLUMNS = ("canary", "expected", "measured", "tolerance", "passed", "basis", "fault")
 
 

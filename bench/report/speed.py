@@ -1,5 +1,6 @@
 """Speed: latency by batch, its ratio to the U-Net, and the share of the machine's limits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -7,9 +8,20 @@ import pandas as pd
 from bench.report import comparison as c
 from bench.report.ceilings import Reached, ceilings, reached
 from bench.report.costs import measured
-from bench.report.latency import COLUMNS, condition
-from bench.report.names import ordered, printed
-from bench.report.rows import RunLike, fault_notes, floating, integer, ok, text_of, true
+from bench.report.latency import COLUMNS, condition, peak_memory
+from bench.report.names import SAMPLERS, ordered, printed
+from bench.report.rows import (
+    RunLike,
+    fault_notes,
+    floating,
+    integer,
+    ok,
+    plural,
+    settings,
+    text_of,
+    true,
+)
+from bench.report.speed_notes import audits, finished, memory, notes
 
 NAME = "speed"
 READ = (
@@ -24,12 +36,16 @@ READ = (
     "noisy_reason",
     "audit_passed",
     "audit_fault",
+    "audit_repeated_ratio",
     "gmacs_torch",
     "bytes_moved",
     "cuda_allocated_mib",
     "cuda_reserved_mib",
 )
 MILLI = 1e3
+FINISHED = "Finished image (s)"
+SEVERAL_CALLS = ("heun",)
+"""Samplers that make more than a call in a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,11 @@ class Timed:
         return None if value is None else value * factor
 
     @property
+    def peak(self) -> tuple[float | None, bool]:
+        """MiB that a call needs at most, and whether that is only an upper bound."""
+        return peak_memory(self.row)
+
+    @property
     def is_reference(self) -> bool:
         """Whether the others are compared with this one."""
         return text_of(self.row["ratio_to"]) == self.backbone
@@ -72,42 +93,60 @@ def timed(run: RunLike) -> list[Timed]:
     return sorted(found, key=lambda one: (str(one.row["device"]), one.batch, rank[one.backbone]))
 
 
+def calls_of_an_image(run: RunLike) -> tuple[int, str] | None:
+    """Return the network calls of a finished image, and the sampler that makes them.
+
+    The most steps of the run's settings, the same for every network; None where they do not tell.
+    """
+    generation = settings(run).get("generation")
+    if not isinstance(generation, Mapping) or not generation.get("steps"):
+        return None
+    name = str(generation.get("sampler", "")).partition("+")[0]
+    if name not in SAMPLERS or name in SEVERAL_CALLS:
+        return None
+    return max(map(int, generation["steps"])), SAMPLERS[name]
+
+
 def speed(run: RunLike) -> c.Table | None:
     """Return the table, None for a run that did not ask for the ledger."""
     if not measured(run):
         return None
     found = timed(run)
     cuda = any(one.number("cuda_allocated_mib") is not None for one in found)
+    made = calls_of_an_image(run)
     header = [("", "", name) for name in ("Device", "Batch", "Network")]
     header += [("Time of one call (ms)", name, "ours") for name in ("median", "quartiles", "N")]
     header += [("Time (ms)", "per image", "ours"), ("Time (ms)", "per ODE evaluation", "ours")]
+    header += [(FINISHED, f"{made[0]} calls", "ours")] if made else []
     header += [("Ratio of times", name, "ours") for name in ("to", "value", "95 % interval")]
     header += [("Ratio of times", "settled", "ours")]
     header += [("Roofline", name, "ours") for name in ("GMACs/s", "share of ceiling", "bound")]
-    header += [("Peak memory (MiB)", "process", "ours")]
+    header += [("Peak memory (MiB)", "of a call", "ours")]
     header += [("Peak memory (MiB)", f"CUDA {n}", "ours") for n in ("used", "reserved") if cuda]
     return c.Table(
         NAME,
         "Speed: time of a network call by batch size",
-        "Full width, 3x64x64, the networks taking turns in random order; alone on the machine. A "
-        "finished image takes as many calls as its sampler makes: Table 1 and Samplers.",
-        c.tidy(line for one in found for line in _lines(run, one)),
-        c.layout(header, [_cells(one, cuda=cuda) for one in found]),
+        "Full width, 3x64x64, the networks taking turns in random order; alone on the machine. The "
+        "ratio is the median over rounds of the two times of a round, in which a drift of the "
+        "machine cancels; it need not equal the quotient of the two medians.",
+        c.tidy(line for one in found for line in _lines(run, one, made)),
+        c.layout(header, [_cells(one, made, cuda=cuda) for one in found]),
         3,
         (
-            *_notes(found),
-            *_audits(ok(run, "latency", READ)),
+            *finished(made),
+            *notes(found),
+            *memory(found),
+            *audits(ok(run, "latency", READ)),
             *fault_notes(run, ("latency", "roofline")),
         ),
     )
 
 
-def _cells(one: Timed, *, cuda: bool) -> list[str]:
+def _cells(one: Timed, made: tuple[int, str] | None, *, cuda: bool) -> list[str]:
     row, under = one.row, one.reached
-    threads = integer(row["threads"])
     median, per_image = one.number("latency_s", MILLI), one.number("latency_s", MILLI / one.batch)
     cells = [
-        f"{row['device']}, {threads} thread{'' if threads == 1 else 's'}",
+        ", ".join(filter(None, (str(row["device"]), plural(integer(row["threads"]), "thread")))),
         str(one.batch),
         printed(one.backbone),
         c.number(median, 1),
@@ -116,6 +155,8 @@ def _cells(one: Timed, *, cuda: bool) -> list[str]:
         c.number(per_image, 1),
         c.number(one.number("latency_per_evaluation_s", MILLI), 2),
     ]
+    if made:
+        cells.append(c.seconds(one.number("latency_s", made[0] / one.batch)))
     if one.is_reference or one.number("ratio") is None:
         cells += [c.DASH] * 3
     else:
@@ -125,7 +166,7 @@ def _cells(one: Timed, *, cuda: bool) -> list[str]:
         c.number(under.rate, 1) if under else c.DASH,
         f"{under.share:.0%}" if under and under.share is not None else c.DASH,
         (under.bound if under else "") or c.DASH,
-        c.number(one.number("peak_rss_mib"), 0),
+        c.number(one.peak[0], 0),
     ]
     used = [c.number(one.number(f"cuda_{name}_mib"), 0) for name in ("allocated", "reserved")]
     return cells + (used if cuda else [])
@@ -149,7 +190,7 @@ def _range(low: float | None, high: float | None, digits: int) -> str:
     return f"{c.number(low, digits)} to {c.number(high, digits)}"
 
 
-def _lines(run: RunLike, one: Timed) -> list[c.Line]:
+def _lines(run: RunLike, one: Timed, made: tuple[int, str] | None) -> list[c.Line]:
     row = one.row
     words = f"{condition(row)}; full width; {integer(row['repeats']) or '?'} rounds"
     reason = text_of(row["noisy_reason"])
@@ -161,14 +202,18 @@ def _lines(run: RunLike, one: Timed) -> list[c.Line]:
     )
     ratio = c.Value(one.number("ratio"), one.number("ratio_low"), one.number("ratio_high"))
     under = one.reached
+    (calls, _), (peak, bound) = made or (0, ""), one.peak
     values = {
         ("time of one call", "s"): c.Value(one.number("latency_s")),
         ("time per image", "s"): c.Value(one.number("latency_s", 1 / one.batch)),
         ("time per ODE evaluation", "s"): c.Value(one.number("latency_per_evaluation_s")),
+        (f"time per finished image, {calls} calls", "s"): c.Value(
+            one.number("latency_s", calls / one.batch) if calls else None
+        ),
         (f"time / time of {row['ratio_to']}", "1"): c.Value(None) if one.is_reference else ratio,
         ("multiply-adds per second", "GMACs/s"): c.Value(under.rate if under else None),
         ("share of the compute ceiling", "1"): c.Value(under.share if under else None),
-        ("peak resident set", "MiB"): c.Value(one.number("peak_rss_mib")),
+        (f"peak memory of a call{', at most' if bound else ''}", "MiB"): c.Value(peak),
         ("CUDA memory used", "MiB"): c.Value(one.number("cuda_allocated_mib")),
         ("CUDA memory reserved", "MiB"): c.Value(one.number("cuda_reserved_mib")),
     }
@@ -177,35 +222,3 @@ def _lines(run: RunLike, one: Timed) -> list[c.Line]:
         for metric, value in values.items()
         if value.value is not None
     ]
-
-
-def _audits(rows: pd.DataFrame) -> list[str]:
-    """Return what the audits of all timings found, those of the budget's own width included."""
-    faults = [
-        f"Audit failed - {printed(row.backbone)}, batch {integer(row.batch)}: {fault}."
-        for row in rows.itertuples()
-        if (fault := text_of(row.audit_fault))
-    ]
-    if faults or rows.empty or not all(true(passed) for passed in rows["audit_passed"]):
-        return faults
-    return [
-        "Audits passed: every timed output is the scored one, and (asked at the width of the "
-        "budget) no repeated input is more than 10 % faster than varied ones."
-    ]
-
-
-def _notes(found: list[Timed]) -> list[str]:
-    notes = [
-        f"noisy - {printed(one.backbone)}, batch {one.batch}: {reason}."
-        for one in found
-        if true(one.row["noisy"]) and (reason := text_of(one.row["noisy_reason"]))
-    ]
-    if found and not any(one.reached and one.reached.share is not None for one in found):
-        notes.append("No share of the ceiling: the machine's limits were not measured in this run.")
-    else:
-        notes.append(
-            "Share of ceiling: multiply-adds a second (torch's count) over the better of the "
-            "measured float32 matrix product and 3x3 convolution. Bound: the roofline's limit at "
-            "the network's multiply-adds per byte moved, nothing cached or fused."
-        )
-    return notes

@@ -15,6 +15,7 @@ from bench.report.table2 import table2, table3
 from bench.report.table4 import table4
 from bench.report.table5 import table5
 from bench.report.training import training
+from bench.report.training_memory import training_memory
 
 TABLES = {
     "table1": table1,
@@ -23,7 +24,7 @@ TABLES = {
     "table4": table4,
     "table5": table5,
 }
-OWN = (quality, samplers, training, costs_table, speed, books_table)
+OWN = (quality, samplers, training, costs_table, speed, books_table, training_memory)
 """What the paper has no table of: None where a run measured none of it."""
 
 

@@ -195,6 +195,29 @@ def test_the_rules_of_timings(tmp_path, row, says):
     assert "the timing of unet" in fault and says in fault
 
 
+def test_counters_that_disagree_are_a_fault_with_their_gap(tmp_path):
+    compared = [{"counters_agree": True, "counters_gap": 0.0009}]
+    left_out = [{"counters_agree": None, "counters_gap": None}] * 2
+    apart = [*left_out, {"counters_agree": False, "counters_gap": 0.0909}]
+    run = keep(tmp_path, [record("cost", rows) for rows in (compared, left_out, apart)])
+    (fault,) = faults(run)
+    assert fault.startswith("'cost 3': its counters of multiply-adds are 9.09% apart")
+
+
+@pytest.mark.parametrize("gap", [None, 2**63, "<b>\n", [1.0]])
+def test_a_strange_gap_is_a_fault_all_the_same(tmp_path, gap):
+    row = {"counters_agree": False, "counters_gap": gap}
+    (fault,) = faults(keep(tmp_path, [record("cost", [row])]))
+    assert "expected 0.1 % or less" in fault and fault.isprintable()
+
+
+def test_a_network_that_could_not_be_timed_is_a_fault(tmp_path):
+    left_out = {"backbone": "cunet", "fault": "it changed its input"}
+    rows = [timing_row(fault=""), left_out]
+    told = faults(keep(tmp_path, [record("latency", rows, timing=True)]))
+    assert told == ["'latency 2': cunet could not be measured (it changed its input)"]
+
+
 def test_a_timing_of_another_machine_is_found(tmp_path):
     run = keep(tmp_path, [record("latency", [timing_row()], timing=True)], machine={"cpu": "other"})
     assert "another machine" in faults(run)[0]

@@ -1,7 +1,7 @@
 """A synthetic run, written once per session; tests that change it work on a copy."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,25 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from report_builder import FakeRun
 from report_synthetic import synthetic_run
+
+from bench.report import style
+
+DOTS, SHARP = 80, style.RC["savefig.dpi"]
+"""Per inch, of pictures that nobody looks at, and of those of a report."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_pictures() -> Iterator[None]:
+    """Draw small: what is drawn does not depend on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style.RC, "savefig.dpi", DOTS)
+        yield
+
+
+@pytest.fixture
+def sharp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw as for a report."""
+    monkeypatch.setitem(style.RC, "savefig.dpi", SHARP)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,24 @@
 """The cost ledger: tables, sums that close, shares of the ceiling, figures, gaps with reasons."""
 
-import pandas as pd
+import re
+import shlex
+
 import pytest
 from report_builder import FakeRun
-from report_ledger import CALL_S, COPY, PEAK, ledger_run
+from report_ledger import CALL_S, WATCHING_S, body, ledger_run, with_value, without
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.report.books import books, books_table
-from bench.report.ceilings import Ceilings, ceilings
 from bench.report.costs import costs_table
 from bench.report.fig_books import draw_books, stem
 from bench.report.fig_cost import draw_latency
 from bench.report.fig_roofline import draw_roofline, draw_training_memory
 from bench.report.paper import Printed
-from bench.report.speed import speed
-from bench.report.table5 import published, table5
-from bench.report.table5_findings import findings
+from bench.report.table5 import VARIANTS, published, table5
+from bench.report.table5_findings import FINDINGS, findings
 from bench.report.tables import tables
+from bench.report.training_memory import training_memory
 
 
 @pytest.fixture(scope="module")
@@ -23,31 +26,10 @@ def ledger(tmp_path_factory):
     return ledger_run(tmp_path_factory.mktemp("ledger"))
 
 
-def body(table):
-    return [dict(zip(table.layout.columns, row, strict=True)) for row in table.layout.values]
-
-
-def without(run, *tasks, status=None):
-    """Return the run without some tasks' rows, or with one failed cell in their place."""
-    rows = run.rows[~run.rows["task"].isin(tasks)]
-    if status:
-        failed = [
-            {"key": t, "task": t, "status": status, "reason": f"no {t} here", "label": f"cell {t}"}
-            for t in tasks
-        ]
-        rows = pd.concat([rows, pd.DataFrame(failed)], ignore_index=True)
-    return FakeRun(run.manifest, rows, run.folder)
-
-
-def changed(run, mask, column, value):
-    rows = run.rows.copy()
-    rows.loc[mask(rows), column] = value
-    return FakeRun(run.manifest, rows, run.folder)
-
-
 def test_the_ledgers_tables_come_last_and_only_where_it_was_asked_for(ledger, run):
-    assert [table.name for table in tables(ledger)][-3:] == ["costs", "speed", "books"]
-    assert not {"costs", "speed", "books"} & {table.name for table in tables(run)}
+    own = ["costs", "speed", "books", "training_memory"]
+    assert [table.name for table in tables(ledger)][-4:] == own
+    assert not set(own) & {table.name for table in tables(run)}
 
 
 # ------------------------------------------------------------------ counters
@@ -63,25 +45,33 @@ def test_counters_stand_side_by_side_with_their_gap(ledger):
     assert any("so they do" in note for note in table.notes)
 
 
-def test_counters_that_disagree_are_named(ledger):
-    def mine(rows):
-        return (rows["task"] == "cost") & (rows["backbone"] == "cunet")
-
-    table = costs_table(changed(ledger, mine, "gmacs_layers_linear", 0.25))
-    (gap,) = table.comparison[
-        (table.comparison["row"] == "[cunet]") & (table.comparison["unit"] == "%")
-    ]["ours"]
-    assert gap == pytest.approx(100 * 0.25 / 2.75)
-    assert any("apart by more: cunet (9.09%)" in note for note in table.notes)
+def agreement(run):
+    return [note for note in costs_table(run).notes if "ounters" in note]
 
 
-def test_a_kind_of_operator_is_a_matter_of_names_but_its_sum_is_not(ledger):
-    def mine(rows):
-        return (rows["task"] == "cost") & (rows["backbone"] == "cunet")
+def test_what_the_cells_found_is_told_and_not_found_again(ledger):
+    where = {"task": "cost", "backbone": "cunet"}
+    run = with_value(ledger, "counters_gap", 0.0909, **where)
+    run = with_value(run, "counters_agree", False, **where)
+    table = costs_table(run)
+    of_cunet = (table.comparison["row"] == "[cunet]") & (table.comparison["unit"] == "%")
+    assert table.comparison[of_cunet]["ours"].tolist() == pytest.approx([9.09])
+    (note,) = agreement(run)
+    assert note.endswith("apart by more: cunet (9.09%).")
+    (kept,) = agreement(with_value(ledger, "gmacs_layers_linear", 0.25, **where))
+    assert kept.endswith("so they do, for all networks.")
 
-    moved = changed(ledger, mine, "gmacs_fvcore_linear", 0.75)
-    moved = changed(moved, mine, "gmacs_fvcore_product", 0.0)
-    assert any("so they do" in note for note in costs_table(moved).notes)
+
+def test_not_all_agree_where_some_were_not_compared(ledger):
+    run = with_value(ledger, "counters_gap", None, task="cost", backbone="cunet")
+    run = with_value(run, "counters_agree", None, task="cost", backbone="cunet")
+    first, second = agreement(run)
+    assert first.endswith("so they do, for all networks that were compared.")
+    assert second == "No comparison of counters, no count by kind: cunet."
+    adaptive = with_value(run, "adaptive", True, task="cost", backbone="cunet")
+    assert agreement(adaptive)[1].endswith("the cost depends on the data: cunet.")
+    (note,) = agreement(with_value(run, "counters_gap", None, task="cost"))
+    assert note.startswith("No comparison of counters, no count by kind: ")
 
 
 def test_an_adaptive_network_has_a_distribution_and_no_trace(ledger):
@@ -89,6 +79,7 @@ def test_an_adaptive_network_has_a_distribution_and_no_trace(ledger):
     at = rows.index[(rows["task"] == "cost") & (rows["backbone"] == "cunet")][0]
     rows.at[at, "adaptive"], rows.at[at, "nfe"] = True, None
     rows.at[at, "nfe_quartiles"] = [100.0, 120.0, 150.0]
+    rows.at[at, "counters_gap"] = None
     for who in ("fvcore", "layers"):
         for kind in ("convolution", "linear", "product"):
             rows.at[at, f"gmacs_{who}_{kind}"] = None
@@ -110,8 +101,31 @@ def test_the_books_close(ledger):
         assert sum(shares) == pytest.approx(1)
         assert sum(book.by_group("parameters").values()) == book.whole["parameters"]
     rests = [r["Time", "share", "ours"] for r in body(table) if r["", "", "Block"] == "unexplained"]
-    assert rests == ["-1.0%", "5.0%"]
+    assert rests == ["1.0%", "5.0%"]
     assert any("books close" in note for note in table.notes)
+    assert any("in no part" in note and "(U-Net 1.0%, cU-Net 5.0%)" in note for note in table.notes)
+
+
+def test_trained_and_frozen_parameters_have_a_column_each(ledger):
+    run = with_value(ledger, "frozen_parameters", 256_000, task="books", part="whole")
+    run = with_value(run, "trained_parameters", 8_555_875, task="books", part="whole")
+    for row in body(books_table(run)):
+        if row["", "", "Block"] == "whole":
+            shown = [row["Parameters", name, "ours"] for name in ("trained", "frozen")]
+            assert shown == ["**8,555,875**", "**256,000**"]
+
+
+def test_what_watching_costs_is_a_number_of_its_own(ledger):
+    first = books(ledger)[0]
+    assert first.watching == pytest.approx(WATCHING_S)
+    table = books_table(ledger)
+    share = WATCHING_S / (CALL_S["unet"] - WATCHING_S)
+    (note,) = [note for note in table.notes if note.startswith("Cost of watching")]
+    assert f"U-Net +2.00 ms (+{share:.1%})" in note
+    lines = table.comparison[table.comparison["row"] == "U-Net, cost of watching"]
+    assert lines["ours"].tolist() == pytest.approx([WATCHING_S])
+    early = FakeRun(ledger.manifest, ledger.rows.drop(columns="unwatched_s"), ledger.folder)
+    assert not any("Cost of watching" in note for note in books_table(early).notes)
 
 
 @pytest.mark.parametrize(
@@ -124,10 +138,8 @@ def test_the_books_close(ledger):
     ],
 )
 def test_books_that_do_not_close_say_where(ledger, column, task, words):
-    def whole(rows):
-        return (rows["task"] == task) & (rows["part"] == "whole") & (rows["backbone"] == "unet")
-
-    note = books_table(changed(ledger, whole, column, 7.0)).notes[0]
+    where = {"task": task, "part": "whole", "backbone": "unet"}
+    note = books_table(with_value(ledger, column, 7.0, **where)).notes[0]
     assert note.startswith("The books do not close - unet: ") and words in note
 
 
@@ -138,61 +150,58 @@ def test_books_without_times_have_dashes_and_the_reason(ledger):
     assert any("no block_times here" in note for note in table.notes)
 
 
-# ------------------------------------------------------------------ speed
+# ------------------------------------------------------------------ memory of training
 
 
-def test_share_of_the_ceiling_and_what_bounds_it(ledger):
-    rows = {(r["", "", "Network"], r["", "", "Batch"]): r for r in body(speed(ledger))}
-    unet, cunet = rows["U-Net", "1"], rows["cU-Net", "1"]
-    assert unet["Roofline", "share of ceiling", "ours"] == f"{8 / CALL_S['unet'] / PEAK:.0%}"
-    assert unet["Roofline", "bound", "ours"] == "compute"  # 8 MAC a byte x 20 GB/s > 80
-    assert cunet["Roofline", "bound", "ours"] == "memory"  # 1.5 x 20 < 80
-    assert cunet["Ratio of times", "value", "ours"] == "0.500"
-    assert cunet["Ratio of times", "95 % interval", "ours"] == "0.495 to 0.505"
-    assert cunet["Time (ms)", "per ODE evaluation", "ours"] == "2.78"
-    assert unet["Ratio of times", "value", "ours"] == "-"
+def test_memory_of_training_is_a_table_too(ledger):
+    table = training_memory(ledger)
+    kept = "Kept for one training step (MiB)"
+    rows = [
+        [row["ODE", "NFE", "ours"], row[kept, "backpropagation", "ours"],
+         row[kept, "adjoint", "ours"]]
+        for row in body(table)
+    ]  # fmt: skip
+    assert rows == [
+        ["36", "4.00", "1.50"], ["72", "8.00", "1.50"],
+        ["144", "16.00", "1.50"], ["288", "32.00", "1.50"],
+    ]  # fmt: skip
+    assert table.notes[0] == (
+        "cU-Net, width x0.25, 32 px, batch 1, backpropagation: x8 from 36 to 288 evaluations; "
+        "cU-Net, width x0.25, 32 px, batch 1, adjoint: flat from 36 to 288 evaluations."
+    )
+    lines = table.comparison
+    assert lines[lines["metric"] == "kept, adjoint"]["ours"].tolist() == [1.5] * 4
 
 
-def test_noise_and_failed_audits_are_told(ledger):
-    def mine(rows):
-        return (rows["task"] == "latency") & (rows["backbone"] == "unet") & (rows["batch"] == 1)
-
-    table = speed(changed(ledger, mine, "audit_fault", "something remembers it"))
-    noisy = next(r for r in body(table) if r["Ratio of times", "settled", "ours"] == "noisy")
-    assert noisy["Ratio of times", "95 % interval", "ours"] == "not bounded"
-    assert any(note.startswith("noisy - cU-Net, batch 16: 95 % interval") for note in table.notes)
-    assert any("Audit failed - U-Net, batch 1: something remembers it" in n for n in table.notes)
+def test_memory_of_training_that_is_lost_says_why(ledger):
+    table = training_memory(without(ledger, "training_memory", status="skipped"))
+    assert body(table) == [] and any("no training_memory here" in note for note in table.notes)
 
 
-def test_without_ceilings_there_is_no_share(ledger):
-    table = speed(without(ledger, "roofline", status="skipped"))
-    assert {row["Roofline", "share of ceiling", "ours"] for row in body(table)} == {"-"}
-    assert any("limits were not measured" in note for note in table.notes)
-    assert any("no roofline here" in note for note in table.notes)
+# ------------------------------------------------------------------ Table 5
 
 
-def test_a_device_is_compared_with_its_own_ceilings(ledger):
-    def timings(rows):
-        return rows["task"] == "latency"
-
-    found = body(speed(changed(ledger, timings, "threads", 2)))
-    assert {row["Roofline", "share of ceiling", "ours"] for row in found} == {"-"}
-
-
-def test_the_roof_is_the_lower_of_two_limits(ledger):
-    limit = ceilings(ledger)["cpu", 1]
-    assert (limit.peak, limit.copy) == (PEAK, COPY)
-    assert limit.bound(2.0) == (2 * COPY, "memory") and limit.bound(4.0) == (PEAK, "compute")
-    assert Ceilings({}, COPY).bound(1.0) is None
+def test_table_5_shows_ours_by_all_three_counters(ledger):
+    run = with_value(ledger, "gmacs_torch", 7.297, task="cost", backbone="unet")
+    first = body(table5(run))[0]
+    group = "GFLOPS (GMACs)", ""
+    shown = [first[*group, f"ours{counter}"] for counter in ("", ", fvcore", ", torch")]
+    assert shown == ["7.21", "7.32", "7.30"]
+    (other,) = [row for row in body(table5(run)) if row["", "", "Network"] == "unet-ho2020"]
+    assert other[*group, "ours, torch"] == "23.40"
 
 
-# ------------------------------------------------------------------ Table 5's findings
+def test_what_nobody_can_explain_is_not_called_a_cause(ledger):
+    (note,) = [n for n in table5(ledger).notes if n.startswith("Differs - cU-Net wo/R [cunet-rel")]
+    assert ": unexplained; nearest: " in note and "97.0 MiB" in note
+    causes = {v.backbone: v.cause for v in VARIANTS if v.backbone.endswith("no-residual")}
+    released = [cause for name, cause in causes.items() if "released" in name]
+    assert len(released) == 2 and all(cause.startswith("unexplained; ") for cause in released)
 
 
-def test_findings_take_their_numbers_from_rows_and_say_how_to_see_them(ledger):
+def test_findings_take_their_numbers_from_rows(ledger):
     notes = [note for note in table5(ledger).notes if note.startswith("Finding:")]
     assert len(notes) == 4
-    assert all("Shown by python -m bench run table5 --only 'cost " in note for note in notes)
     two, file, share, row = notes
     assert "8,811,875" in two and "9,140,835" in two and "2.90" in two and "137.9" in two
     assert "545.5" in file and "545.4 MiB" in file
@@ -200,12 +209,21 @@ def test_findings_take_their_numbers_from_rows_and_say_how_to_see_them(ledger):
     assert "2,673,792 parameters" in row and "43%" in row
 
 
-def test_findings_follow_the_rows(ledger):
-    def mine(rows):
-        return (rows["task"] == "cost") & (rows["backbone"] == "cunet")
+def test_a_findings_command_measures_the_networks_that_it_is_about(ledger, tmp_path):
+    notes = [note for note in table5(ledger).notes if note.startswith("Finding:")]
+    for note, (_, _, needed) in zip(notes, FINDINGS, strict=True):
+        command = note.partition("Shown by ")[2].removesuffix(".")
+        python, dash, module, *words = shlex.split(command)
+        assert (python, dash, module) == ("python", "-m", "bench")
+        planned = CliRunner().invoke(app, [*words, "--dry-run", "--json", "--out", tmp_path])
+        assert planned.exit_code == 0, planned.output
+        labels = re.findall(r'"label": "cost ([^"]+)"', planned.stdout)
+        assert set(needed) <= set(labels), command
 
-    notes = table5(changed(ledger, mine, "gmacs_authors", 7.20626 / 2)).notes
-    assert any("50.0% (cunet)" in note for note in notes)
+
+def test_findings_follow_the_rows(ledger):
+    half = with_value(ledger, "gmacs_authors", 7.20626 / 2, task="cost", backbone="cunet")
+    assert any("50.0% (cunet)" in note for note in table5(half).notes)
     assert findings({}, published()) == []
     assert isinstance(published()["cU-Net", "mb"], Printed)
 
@@ -230,6 +248,30 @@ def test_figures_of_the_ledger_are_drawn(ledger, tmp_path):
         png, svg = draw(ledger, tmp_path)
         assert png.stat().st_size > 5000 and svg.is_file()
     assert draw_books(without(ledger, "books", "block_times"), tmp_path) == "no books in this run"
+
+
+def test_the_bars_show_what_the_books_have_a_column_of(ledger, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("bench.report.style.save", lambda figure, *_: drawn.append(figure))
+    draw_books(ledger, tmp_path)
+    panels = {axes.get_xlabel(): axes for axes in drawn[0].axes if axes.get_visible()}
+    assert list(panels) == [
+        "multiply-adds (GMACs)", "parameters (millions)", "bytes moved (MB)", "activations (MB)",
+        "time of one call (ms)",
+    ]  # fmt: skip
+    widths = sum(bar.get_width() for bar in panels["activations (MB)"].patches)
+    assert widths == pytest.approx(sum(b.whole["activation_bytes"] for b in books(ledger)) / 1e6)
+
+
+def test_a_bar_that_is_missing_has_its_place(ledger, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("bench.report.style.save", lambda figure, *_: drawn.append(figure))
+    rows = ledger.rows[(ledger.rows["task"] != "block_times") | (ledger.rows["backbone"] == "unet")]
+    draw_books(FakeRun(ledger.manifest, rows, ledger.folder), tmp_path)
+    last = [axes for axes in drawn[0].axes if axes.get_visible()][-1]
+    (missing,) = [text for text in last.texts if text.get_text() == "not measured"]
+    bottom, top = last.get_ylim()
+    assert missing.get_position()[1] == 1 and top < 0 and bottom > 1.3
 
 
 def test_networks_that_took_turns_share_a_panel_though_one_is_noisy(ledger, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.report import write_report
+from bench.report import style, write_report
 from bench.report.fig_cost import draw_latency
 from bench.report.fig_distance import draw_distance
 from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
@@ -151,16 +151,23 @@ def test_strange_plug_in_names_are_drawn(changed, tmp_path):
         assert isinstance(draw(strange, tmp_path), list), draw.__name__
 
 
-def test_figures_are_sharp_and_not_blank(report):
+def test_all_figures_are_in_one_style_wide_and_not_blank(report):
     for path in (report / "figures").glob("*.png"):
         with Image.open(path) as image:
-            assert image.width >= 600, path.name
-            assert image.info["dpi"][0] == pytest.approx(200, abs=1)
-            assert len(image.convert("RGB").getcolors(2**24)) > 20
+            assert image.info["dpi"][0] == pytest.approx(style.RC["savefig.dpi"], abs=1)
+            assert image.width >= 3 * style.RC["savefig.dpi"], path.name
+            assert image.convert("RGB").getcolors(20) is None, f"{path.name} has few colours"
+
+
+@pytest.mark.usefixtures("sharp")
+def test_figures_are_sharp(run, tmp_path):
+    png, _ = draw_latency(run, tmp_path)
+    with Image.open(png) as image:
+        assert image.width >= 600 and image.info["dpi"][0] == pytest.approx(200, abs=1)
 
 
 def test_too_large_pictures_shrink(tmp_path, monkeypatch):
-    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     drawn = [Drawn(FIGURES[0], (tmp_path / "noise.png",))]
     whole = len(embedded(drawn)[0])
