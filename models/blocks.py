@@ -5,6 +5,7 @@ Notation: B batch, C channels, H height, W width, D width of the time embedding.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,10 @@ Activation = Callable[[Tensor], Tensor]
 
 ACTIVATIONS: dict[str, Activation] = {"softplus": F.softplus, "silu": F.silu, "relu": F.relu}
 """Nonlinearities that a network can be built with, by name."""
+IN_PLACE: dict[Activation, Activation] = {
+    F.silu: partial(F.silu, inplace=True),
+    F.relu: partial(F.relu, inplace=True),
+}
 
 
 def nonlinearity(name: str) -> Activation:
@@ -27,6 +32,11 @@ def nonlinearity(name: str) -> Activation:
     if name not in ACTIVATIONS:
         raise BenchError(f"no activation named '{name}'; expected one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
+
+
+def overwrite(act: Activation, x: Tensor) -> Tensor:
+    """Return act(x), in the memory of x where no gradient needs it; nobody else may need x."""
+    return act(x) if torch.is_grad_enabled() else IN_PLACE.get(act, act)(x)
 
 
 def scaled(width: int, scale: float, *, multiple: int = 1, least: int = 1) -> int:
@@ -68,6 +78,18 @@ def group_norm(width: int, most: int = 8) -> nn.GroupNorm:
     return nn.GroupNorm(count, width)
 
 
+def modulated_norm(norm: nn.GroupNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise x [B,C,H,W] with a gain and an offset [B, C] of each image's own.
+
+    The images of a batch become groups of one: normalising, scaling and shifting is one pass over
+    memory in place of three.
+    """
+    B, C, H, W = x.shape
+    flat = x.reshape(1, B * C, H, W)
+    y = F.group_norm(flat, B * norm.num_groups, weight.flatten(), bias.flatten(), norm.eps)
+    return y.view(B, C, H, W)
+
+
 def sinusoid(step: Tensor, width: int) -> Tensor:
     """Embed steps [B] as sines and cosines [B, width] of geometrically spaced frequencies.
 
@@ -106,10 +128,13 @@ class FiLM(nn.Module):
         super().__init__()
         self.linear = nn.Linear(embed, 2 * width)
 
-    def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        """Scale and shift h [B,C,H,W] by e [B, D]."""
-        a, b = self.linear(F.silu(e))[:, :, None, None].chunk(2, dim=1)
-        return h * (1 + a) + b
+    def forward(self, norm: nn.GroupNorm, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gain and offset [B, C] that do what `norm` does, then scale and shift by e [B, D].
+
+        They are those of `modulated_norm`: (gamma h + beta) (1 + a) + b.
+        """
+        a, b = self.linear(F.silu(e)).chunk(2, dim=1)
+        return norm.weight * (1 + a), norm.bias * (1 + a) + b
 
 
 class ChannelRMSNorm(nn.Module):
@@ -118,13 +143,18 @@ class ChannelRMSNorm(nn.Module):
     Source: Zhang and Sennrich 2019, "Root Mean Square Layer Normalization".
     """
 
+    LEAST = 1e-24
+    """Of the sum of squares; a vector of zeros stays one."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(1, width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x [B,C,H,W] over C."""
-        return F.normalize(x, dim=1) * (x.shape[1] ** 0.5) * self.gain
+        # A norm over channels is read pixel by pixel, eight times slower than this sum.
+        squares = x.square().sum(dim=1, keepdim=True).clamp_min(self.LEAST)
+        return x * (squares.rsqrt() * x.shape[1] ** 0.5) * self.gain
 
 
 class Attention(nn.Module):

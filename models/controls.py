@@ -7,23 +7,29 @@ from torch import Tensor, nn
 from bench.api import Kind, register
 from models.continuous import ContinuousUNet
 from models.cunet import cunet
+from models.dynamics import SecondOrderField
 from models.unet import UNet
 
 STEPS = 4
 """As many residual steps as rk4 evaluates the field."""
 
 
-class PerStep(nn.Module):
+class PerStep(SecondOrderField):
     """A field with its own weights in each of n equal parts of s in [0, 1]."""
 
-    def __init__(self, fields: Iterable[nn.Module]) -> None:
+    def __init__(self, fields: Iterable[SecondOrderField]) -> None:
         super().__init__()
         self.fields = nn.ModuleList(fields)
 
-    def forward(self, s: float | Tensor, y: Tensor, e: Tensor) -> Tensor:
-        """Return dy/ds from the field of the part that s lies in."""
+    def condition(self, e: Tensor) -> tuple[Tensor, ...]:
+        """Return what all fields need of e, one after the other."""
+        return tuple(needed for field in self.fields for needed in field.condition(e))
+
+    def acceleration(self, s: float | Tensor, y: Tensor, *conditions: Tensor) -> Tensor:
+        """Return dv/ds from the field of the part that s lies in."""
         count = len(self.fields)
-        return self.fields[min(int(float(s) * count + 1e-6), count - 1)](s, y, e)
+        n, each = min(int(float(s) * count + 1e-6), count - 1), len(conditions) // count
+        return self.fields[n].acceleration(s, y, *conditions[n * each : (n + 1) * each])
 
 
 @register(Kind.BACKBONE, "unet-8.8m", source="ours: unet with the parameters of cunet")

@@ -15,6 +15,8 @@ from models.blocks import (
     TimeMLP,
     check_size,
     group_norm,
+    modulated_norm,
+    overwrite,
     scaled,
 )
 
@@ -36,8 +38,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         """Map x [B,inside,H,W] and e [B, D] to [B,outside,H,W]."""
-        h = F.silu(self.film(self.norm1(self.conv1(x)), e))
-        return F.silu(self.norm2(self.conv2(h))) + self.shortcut(x)
+        h = modulated_norm(self.norm1, self.conv1(x), *self.film(self.norm1, e))
+        h = self.norm2(self.conv2(overwrite(F.silu, h)))
+        return overwrite(F.silu, h) + self.shortcut(x)
 
 
 class Down(nn.Module):

@@ -95,7 +95,8 @@ def test_controls_match_what_they_control() -> None:
     cost = macs(meta("cunet"), *inputs)
     assert macs(meta("unet-2.9g"), *inputs) == pytest.approx(cost, rel=0.05)
     assert macs(meta("discrete-tied"), *inputs) == pytest.approx(cost, rel=1e-6)
-    assert macs(meta("discrete-untied"), *inputs) == pytest.approx(cost, rel=1e-6)
+    # Each of the four fields of a block has scale and shift of its own to compute from the step.
+    assert macs(meta("discrete-untied"), *inputs) == pytest.approx(cost, rel=2e-4)
 
 
 def test_frozen_table_is_counted_and_not_trained() -> None:
