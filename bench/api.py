@@ -49,6 +49,7 @@ class Kind(StrEnum):
     GENERATOR = "generator"
     DISTILLATION = "distillation"
     SOLVER = "solver"
+    ENGINE = "engine"
     SCHEDULE = "schedule"
     RECIPE = "recipe"
     DATASET = "dataset"

@@ -121,7 +121,13 @@ BUDGETS = {
         ),
         denoising=Denoising(n_images=16, n_one_step=96, stride=10, classic_scale=0.25),
         timing=Timing(repeats=15, most_s=6.0),
-        costs=Costs(batches=(16,), repeats=10, most_s=5.0, ceiling_repeats=5),
+        costs=Costs(
+            batches=(16,),
+            repeats=10,
+            most_s=5.0,
+            ceiling_repeats=5,
+            engines=("eager", "packed", "packed+dtype=bfloat16"),
+        ),
     ),
     "small": Budget(
         name="small",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 TOLD = ("t", "steps", "split", "device", "spacing", "start", "student", "batch")
 """What a label says of a specification beside the names of plug-ins."""
+EAGER = {"name": "eager"}
+"""The usual engine, which goes without saying."""
 UNIFORM = "uniform"
 """The usual spacing of steps, which goes without saying."""
 Row = dict[str, Any]
@@ -34,10 +36,10 @@ class Cell:
     @property
     def label(self) -> str:
         """A short name for people: the task and what it is about."""
-        named = [v for value in self.spec.values() for v in _several(value)]
+        named = [v for value in self.spec.values() for v in _several(value) if v != EAGER]
         names = [v["name"] for v in named if isinstance(v, Mapping) and "name" in v]
         rest = [f"{k}={v}" for k, v in self.spec.items() if k in TOLD and v != UNIFORM]
-        return " ".join([self.task, *names, *rest])
+        return " ".join([self.task, *dict.fromkeys(names), *rest])
 
 
 def _several(value: Any) -> Sequence[Any]:

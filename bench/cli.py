@@ -23,6 +23,7 @@ from bench.options import (
     BudgetOption,
     DatasetOption,
     DeviceOption,
+    EngineOption,
     FreshOption,
     JsonOption,
     OfflineOption,
@@ -55,6 +56,7 @@ def run(  # noqa: PLR0913 - an option each
     dataset: DatasetOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = None,
     workers: WorkersOption = WORKERS,
     only: OnlyOption = None,
     settings: SettingsOption = None,
@@ -67,7 +69,9 @@ def run(  # noqa: PLR0913 - an option each
     """Measure what is missing, then write tables, figures and the report."""
     from bench.session import chosen_budget, settle
 
-    chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=sets or [])
+    said = [] if engine is None else [f"timing.engine={engine}"]
+    overrides = [*said, *(sets or [])]
+    chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=overrides)
     session = settle(experiments, chosen, device=device, only=only, out=out)
     if dry_run:
         show_plan(session, as_json)

@@ -42,6 +42,10 @@ OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="GLOB", help="Only cells with such a label.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+EngineOption = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="Runs all timed networks: `bench list engine`."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="Open no connection, not even for an extractor's weights.")

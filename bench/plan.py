@@ -57,6 +57,8 @@ def study_for(budget: Budget) -> Study:
         for name in chosen:
             find(kind, name)
     refuse_unknown_samplers(budget)
+    for engine in (budget.timing.engine, *budget.costs.engines):
+        build(Kind.ENGINE, engine)
     dataset = {"name": budget.dataset, "image_size": budget.image_size}
     built = build(Kind.DATASET, budget.dataset, image_size=budget.image_size)
     for name in budget.backbones:

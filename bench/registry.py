@@ -26,6 +26,7 @@ PACKAGES = {
     Kind.GENERATOR: ("baselines",),
     Kind.DISTILLATION: ("models",),
     Kind.SOLVER: ("models",),
+    Kind.ENGINE: ("bench.engines",),
     Kind.SCHEDULE: ("models",),
     Kind.RECIPE: ("models",),
     Kind.DENOISER: ("models", "baselines"),

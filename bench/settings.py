@@ -124,6 +124,8 @@ class Timing(Settings):
     warmup: Count = 3
     most_s: Seconds = 15.0
     """Rounds are added until ratios are settled, but no longer than this."""
+    engine: Word = "eager"
+    """What runs all networks: eager, packed, compiled or graph, with options after the name."""
 
 
 class Costs(Settings):
@@ -137,5 +139,10 @@ class Costs(Settings):
     """After so many seconds such a comparison ends, settled or not."""
     solver_steps: Steps = (1, 2, 4, 8)
     """Of the ODE solver, where memory for training is measured."""
+    engines: tuple[Word, ...] = (
+        "eager", "packed", "compiled", "graph",
+        "eager+dtype=bfloat16", "packed+dtype=bfloat16", "graph+dtype=bfloat16",
+    )  # fmt: skip
+    """What `speed` compares; one that this machine cannot run says why in its rows."""
     ceiling_repeats: Count = 10
     """Repeats of the machine's own limits."""

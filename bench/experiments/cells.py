@@ -105,7 +105,7 @@ def latency(study: Study) -> Cell:
             "channels": study.channels,
             "image_size": budget.image_size,
             **budget.timing.model_dump(),
-            "engine": "eager",
+            "engine": {"name": study.budget.timing.engine},
         },
         timing=True,
     )
@@ -120,7 +120,7 @@ def full_width_latency(study: Study, backbones: tuple[str, ...]) -> Cell:
             "channels": 3,
             "image_size": 64,
             **study.budget.timing.model_dump(),
-            "engine": "eager",
+            "engine": {"name": study.budget.timing.engine},
             # Whether the code remembers its inputs is asked in the size of the study (`latency`).
             "repeat_inputs": False,
         },

@@ -17,6 +17,10 @@ from bench.metrics.ratio import Ratio
 
 TOLERANCE = 1e-6
 """Greatest difference between a timed and a scored output, as a fraction of the largest value."""
+REORDERED = 1e-4
+"""The same for the same sums in another order, in float32."""
+BFLOAT16 = 5e-2
+"""The same for products of bfloat16 numbers."""
 FASTER = 0.90
 """A repeated input may take no less than so much of the time that varied inputs take."""
 ROUNDS = 6
@@ -33,12 +37,14 @@ class Audit:
     """Greatest difference of the timed from the scored output; a fraction of the largest value."""
     repeated: Ratio | None = None
     """Time on one repeated input over time on varied inputs; None where it was not looked at."""
+    tolerance: float = TOLERANCE
+    """Greatest difference that is none."""
 
     @property
     def fault(self) -> str:
         """What is wrong, in words; empty where nothing is."""
         faults = []
-        if not self.output_error <= TOLERANCE:
+        if not self.output_error <= self.tolerance:
             faults.append(
                 f"the timed output differs from the scored one by {self.output_error:.2g} of its "
                 "largest value"

@@ -72,6 +72,15 @@ class Comparison:
     limit: str = ""
     """What ended it before all was settled; empty where nothing did."""
 
+    def ratios_to_all(self, name: str) -> dict[str, Ratio]:
+        """Return the ratios of a call's times to those of every other call."""
+        own = self.timings[name].samples
+        return {
+            other: paired_ratio(own, timing.samples)
+            for other, timing in self.timings.items()
+            if other != name
+        }
+
     def unsettled(self, name: str) -> str:
         """Return why a call's numbers are not to be trusted; empty where they are."""
         timing, ratio = self.timings[name], self.ratios.get(name)

@@ -5,6 +5,7 @@ from pathlib import Path
 from bench.report.books import books_table
 from bench.report.comparison import Table
 from bench.report.costs import costs_table
+from bench.report.engines import engines
 from bench.report.formats import to_csv, to_latex, to_markdown
 from bench.report.quality import quality
 from bench.report.rows import RunLike
@@ -24,7 +25,7 @@ TABLES = {
     "table4": table4,
     "table5": table5,
 }
-OWN = (quality, samplers, training, costs_table, speed, books_table, training_memory)
+OWN = (quality, samplers, training, costs_table, speed, engines, books_table, training_memory)
 """What the paper has no table of: None where a run measured none of it."""
 
 

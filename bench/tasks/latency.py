@@ -1,17 +1,21 @@
-"""Time one network call of several backbones, interleaved, alone on the machine."""
+"""Time one network call of several backbones, interleaved, alone on the machine.
+
+The spec's "engine" runs them all, or is a list with one for each.
+"""
 
 import functools
 import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 from bench.api import Cell, Context, Kind, Outcome, Row, Skip, register
+from bench.cell import EAGER
 from bench.metrics import audit
 from bench.metrics.cost.ledger import Books, keep_books
 from bench.metrics.cost.sound import is_adaptive
@@ -31,6 +35,8 @@ from bench.tasks.timing import Faulty, attempt, conditions, named, without_fault
 T = TypeVar("T")
 MOST_ROUNDS = 8
 """Times the rounds asked for, after which a comparison ends, settled or not."""
+SAID = ("name", "scale")
+"""Of a network's specification, what has columns of its own."""
 LARGEST = "largest"
 """In place of a batch size: the largest power of two that fits the memory of a GPU."""
 
@@ -43,6 +49,8 @@ class Built:
     """What tells it from the others of the cell; their names may be the same."""
     spec: Row
     network: nn.Module
+    """As it was built; the engine has yet to be prepared for it."""
+    engine: Row = field(default_factory=lambda: EAGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,10 @@ class Measured:
 
     key: str
     spec: Row
+    engine: Row
+    network: nn.Module
     call: audit.TimedCall
+    """Of what the engine made of the network."""
     books: Books
     nfe: int | None
     """Evaluations of ODE fields in one call; None where it depends on the input."""
@@ -102,7 +113,7 @@ def _timed(
             for one in found
         ]
 
-    ready = each(lambda one: _prepared(one, spec, context.device), built)
+    ready = each(lambda one: _prepared(one, spec, context), built)
     calls = {one.key: one.call for one in without_faulty(ready)}
     rng = random.Random(seed_of("latency", list(calls)))
     pace = Pace(spec["repeats"], spec["warmup"], MOST_ROUNDS * spec["repeats"], spec["most_s"])
@@ -118,7 +129,7 @@ def _timed(
 
     def row(one: Measured) -> Row:
         credible = _credible(one.key, compared, _audit(one, spec, context))
-        return {**_row(one, compared), **about, **credible}
+        return {**_row(one, compared), **about, **credible, **_ratios(one.key, compared)}
 
     rows = each(row, ready)
     without_faulty(rows)
@@ -176,25 +187,37 @@ def _built(network: Row, spec: Row, context: Context, number: int = 0) -> Built:
     if spec["batch"] == LARGEST:
         with torch.inference_mode():  # one that the device cannot run is not to end the search
             built(*next(inputs_of({**spec, "batch": 1}, context.device)))
-    return Built(f"{number} {network['name']}", network, built)
+    return Built(f"{number} {network['name']}", network, built, _engine(spec, number))
 
 
-def _prepared(one: Built, spec: Row, device: str) -> Measured:
-    call = audit.TimedCall(one.network, functools.partial(next, inputs_of(spec, device)))
+def _engine(spec: Row, number: int) -> Row:
+    """Return the engine of a network by its place."""
+    engine = spec.get("engine", EAGER)
+    return engine[number] if isinstance(engine, list | tuple) else engine
+
+
+def _prepared(one: Built, spec: Row, context: Context) -> Measured:
+    device, draw = context.device, functools.partial(next, inputs_of(spec, context.device))
+    engine = context.build(Kind.ENGINE, one.engine)
+    call = audit.TimedCall(engine.prepare(one.network, *draw()), draw)
     peak = measure_peak(call, device, weights_mib=mib_of_weights(one.network))
     books = keep_books(one.network, *call.inputs)
     nfe = None if is_adaptive(one.network) else books.nfe
-    return Measured(one.key, one.spec, call, books, nfe, peak)
+    return Measured(one.key, one.spec, one.engine, one.network, call, books, nfe, peak)
 
 
 def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
     """Compare the timed outputs with those of a twin that was never timed, and two kinds of input.
 
-    The twin is built anew, so that it shares weights with the timed network and nothing else.
+    The twin is built anew, so that it shares weights with the timed network and nothing else. It
+    runs as it is: what another engine may differ by is the rounding of its kind of numbers.
     """
     twin = _built(one.spec, spec, context).network
-    twin.load_state_dict(one.call.network.state_dict())
+    twin.load_state_dict(one.network.state_dict())
     error = audit.output_error(one.call, twin)
+    if one.engine != EAGER:
+        low = "bfloat16" in one.engine["name"]
+        return audit.Audit(error, tolerance=audit.BFLOAT16 if low else audit.REORDERED)
     if not spec.get("repeat_inputs", True):
         return audit.Audit(error)
     repeated = audit.repeated_input(
@@ -211,6 +234,8 @@ def _row(one: Measured, compared: Comparison) -> Row:
     timing, ratio = compared.timings[one.key], compared.ratios.get(one.key)
     return {
         **named(one.spec),
+        "options": ", ".join(f"{k}={v}" for k, v in one.spec.items() if k not in SAID),
+        "engine": one.engine["name"],
         "fault": "",
         "latency_s": timing.median_s,
         "latency_q1_s": timing.q1_s,
@@ -220,7 +245,7 @@ def _row(one: Measured, compared: Comparison) -> Row:
         "latency_per_evaluation_s": timing.median_s / one.nfe if one.nfe else None,
         "ratio": ratio.value if ratio else 1.0,
         "ratio_low": ratio.low if ratio else 1.0,
-        "ratio_high": (ratio.high if math.isfinite(ratio.high) else None) if ratio else 1.0,
+        "ratio_high": _finite(ratio.high) if ratio else 1.0,
         "gmacs_torch": one.books.flops / 2e9,
         "bytes_moved": one.books.total.bytes_moved,
         "peak_memory_mib": one.peak.memory_mib,
@@ -231,6 +256,25 @@ def _row(one: Measured, compared: Comparison) -> Row:
     }
 
 
+def _ratios(key: str, compared: Comparison) -> Row:
+    """Return a network's place among those of the cell, and its ratio to each other place."""
+    return {
+        "place": _place(key),
+        "ratio_to_places": {
+            _place(other): [ratio.value, ratio.low, _finite(ratio.high)]
+            for other, ratio in compared.ratios_to_all(key).items()
+        },
+    }
+
+
+def _place(key: str) -> str:
+    return key.partition(" ")[0]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _credible(key: str, compared: Comparison, found: audit.Audit) -> Row:
     """Return whether the times can be believed, and why not."""
     unsettled = compared.unsettled(key)
@@ -239,6 +283,6 @@ def _credible(key: str, compared: Comparison, found: audit.Audit) -> Row:
         "noisy_reason": unsettled,
         "audit_passed": not found.fault,
         "audit_fault": found.fault,
-        "audit_output_error": found.output_error if math.isfinite(found.output_error) else None,
+        "audit_output_error": _finite(found.output_error),
         "audit_repeated_ratio": found.repeated.value if found.repeated else None,
     }

@@ -227,3 +227,48 @@ def test_batches_of_the_ledger_are_a_setting():
     assert sorted(map(str, whole)) == ["1", "4", "largest"]
     # The width of the budget is where it is asked whether inputs are remembered.
     assert [spec["batch"] for spec in timed if spec.get("repeat_inputs", True)] == [1]
+
+
+def test_speed_runs_both_networks_on_every_engine():
+    budget = load_budget("smoke", ["costs.engines=[eager,packed+dtype=bfloat16]"])
+    plan = make_plan(study_for(budget), ["speed"])
+    cells = [planned.cell for planned in plan if planned.cell.task == "latency"]
+    assert [cell.spec["batch"] for cell in cells] == [1, 16]
+    for cell in cells:
+        pairs = zip(cell.spec["backbone"], cell.spec["engine"], strict=True)
+        ways = [(net["name"], net.get("solver_path"), engine["name"]) for net, engine in pairs]
+        assert ways == [
+            ("unet", None, "eager"),
+            ("cunet", None, "eager"),
+            ("unet", None, "packed+dtype=bfloat16"),
+            ("cunet", None, "packed+dtype=bfloat16"),
+            ("cunet", "torchdiffeq", "eager"),
+        ]
+        assert cell.label.startswith("latency unet cunet packed+dtype=bfloat16 batch=")
+
+
+def test_the_engine_is_part_of_the_key_and_the_usual_one_of_no_label():
+    plans = [
+        make_plan(study_for(load_budget("smoke", [f"timing.engine={engine}"])), ["table1"])
+        for engine in ("eager", "packed")
+    ]
+    usual, other = ([p for p in plan if p.cell.task == "latency"] for plan in plans)
+    assert {p.key for p in usual}.isdisjoint(p.key for p in other)
+    assert usual[0].cell.label == "latency unet cunet batch=1"
+    assert other[0].cell.label == "latency unet cunet packed batch=1"
+    assert {p.key for p in plans[0]} - {p.key for p in usual} == {p.key for p in plans[1]} - {
+        p.key for p in other
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("timing.engine=warp", "no engine named 'warp'"),
+        ("timing.engine=eager+dtype=float8", "no precision 'float8'"),
+        ("costs.engines=[eager+speed=9]", "no parameter of engine"),
+    ],
+)
+def test_an_unknown_engine_is_refused_at_once(setting, words):
+    with pytest.raises(BenchError, match=words):
+        study_for(load_budget("smoke", [setting]))

@@ -29,7 +29,7 @@ def ledger_run(folder: Path) -> FakeRun:
         _add_times(b, name, blocks)
         for batch in (1, 16):
             _add_latency(b, name, batch)
-    _add_ceilings(b)
+    add_ceilings(b)
     _add_memory(b)
     return FakeRun(manifest("digits", "smoke"), pd.DataFrame(b.rows), folder)
 
@@ -123,7 +123,8 @@ def _add_latency(b: Builder, name: str, batch: int) -> None:
     )
 
 
-def _add_ceilings(b: Builder) -> None:
+def add_ceilings(b: Builder) -> None:
+    """Add the limits of a machine."""
     for dtype, factor in (("float32", 1.0), ("bfloat16", 2.0)):
         for work, macs, moved in (("matmul", 60.0, 1.0), ("conv3x3", PEAK, 1.0), ("copy", 0, COPY)):
             b.add(

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from bench import canonical
-from bench.api import Cell, Solution
+from bench.api import Cell, Kind, Solution
+from bench.engines.eager import Eager
 
 TIMED = {
     **{"channels": 3, "image_size": 8, "batch": 1, "threads": 1},
@@ -79,6 +80,28 @@ class Adapting(Solving):
     adaptive = True
 
 
+class Halved(nn.Module):
+    """A network in half of its time, and a hair off."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, step):
+        before = Machine.now
+        result = self.network(x, step)
+        Machine.now = before + (Machine.now - before) / 2
+        return result * (1 + 1e-5)
+
+
+class Halving:
+    """The engine that makes them."""
+
+    @staticmethod
+    def prepare(network, *inputs):
+        return Halved(network)
+
+
 class Context:
     """Builds networks by name; `built` keeps them."""
 
@@ -86,6 +109,8 @@ class Context:
         self.device, self.built = device, []
 
     def build(self, kind, spec):
+        if kind is Kind.ENGINE:
+            return {"eager": Eager, "halving": Halving}[spec["name"]]()
         kinds = {cls.__name__.lower(): cls for cls in (Network, Failing, Tiring, Solving, Adapting)}
         options = {k: spec[k] for k in ("seconds", "weights", "needs") if k in spec}
         self.built.append(kinds[spec["name"]](**options))

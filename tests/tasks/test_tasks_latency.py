@@ -3,9 +3,9 @@
 import gc
 
 import pytest
-from tasks_timed import FAILING, NETWORK, TIRING, Context, Machine, rows_of
+from tasks_timed import FAILING, NETWORK, TIRING, Context, Halved, Halving, Machine, rows_of
 
-from bench.api import Invalid
+from bench.api import Invalid, Kind, Skip
 from bench.metrics.memory import reset_peak_rss
 from bench.tasks import latency as latency_task
 from bench.tasks.block_times import block_times
@@ -69,7 +69,7 @@ def test_a_network_that_cannot_be_audited_is_no_loss_to_the_others(clock):
         asked = 0
 
         def build(self, kind, spec):
-            self.asked += 1
+            self.asked += kind is Kind.BACKBONE
             if self.asked == 3:  # the twin of the first
                 raise OSError("gone")
             return super().build(kind, spec)
@@ -106,3 +106,33 @@ def test_blocks_of_two_of_one_name_add_up(clock):
         assert [row["block"] for row in half] == ["layer", "unexplained", "whole"]
         assert min(parts) > 0
     assert rows[0]["time_s"] != rows[3]["time_s"]
+
+
+def test_every_network_may_have_an_engine_of_its_own(clock):
+    slow = {**NETWORK, "seconds": 3.0}
+    engines = [{"name": "eager"}, {"name": "halving"}, {"name": "eager"}]
+    rows = rows_of(latency, slow, slow, NETWORK, engine=engines)
+    assert [row["engine"] for row in rows] == ["eager", "halving", "eager"]
+    assert [row["latency_s"] for row in rows] == pytest.approx([3, 1.5, 1])
+    assert [row["place"] for row in rows] == ["0", "1", "2"]
+    assert rows[1]["ratio_to_places"]["2"][0] == pytest.approx(1.5)
+    assert set(rows[2]["ratio_to_places"]) == {"0", "1"}
+    assert rows[0]["options"] == "seconds=3.0"
+    # Rounding of its own is no fault of an engine; it would be one of the plain one.
+    assert all(row["audit_passed"] for row in rows)
+    assert rows[1]["audit_output_error"] > 1e-6
+
+
+def test_an_engine_that_is_wrong_fails_its_audit(clock, monkeypatch):
+    monkeypatch.setattr(Halved, "forward", lambda self, x, step: 1.01 * self.network(x, step))
+    (row,) = rows_of(latency, NETWORK, engine={"name": "halving"})
+    assert not row["audit_passed"] and "differs from the scored one" in row["audit_fault"]
+
+
+def test_an_engine_that_cannot_run_here_is_no_loss_to_the_others(clock, monkeypatch):
+    def refuse(network, *inputs):
+        raise Skip("engine 'halving' needs a GPU")
+
+    monkeypatch.setattr(Halving, "prepare", refuse)
+    good, bad = rows_of(latency, NETWORK, NETWORK, engine=[{"name": "eager"}, {"name": "halving"}])
+    assert good["fault"] == "" and bad["fault"] == "engine 'halving' needs a GPU"

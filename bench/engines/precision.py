@@ -1,0 +1,52 @@
+"""The numbers that an engine computes with."""
+
+import torch
+from torch import Tensor, nn
+
+from bench.api import BenchError, Skip
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Autocast(nn.Module):
+    """Runs a network with convolutions and matrix products in a lower precision."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = dtype
+
+    def forward(self, x_t: Tensor, step: Tensor) -> Tensor:
+        """Map x_t [B,C,H,W] and step [B] to [B,C,H,W], in the type of x_t."""
+        with torch.autocast(x_t.device.type, self.dtype):
+            return self.network(x_t, step).to(x_t.dtype)
+
+
+def known(dtype: str) -> str:
+    """Return the name of a precision.
+
+    Raises:
+        BenchError: If it is none.
+    """
+    if dtype not in DTYPES:
+        raise BenchError(f"no precision '{dtype}' of an engine; known: {', '.join(DTYPES)}")
+    return dtype
+
+
+def in_precision(network: nn.Module, dtype: str, *, device: torch.device) -> nn.Module:
+    """Return a network that computes in float32, or with bfloat16 products.
+
+    Raises:
+        Skip: If the processor would have to imitate bfloat16.
+    """
+    if dtype == "float32":
+        return network
+    if device.type == "cpu" and not has_bfloat16():
+        raise Skip("this processor has no units for bfloat16 (AVX512-BF16 or AMX)")
+    return Autocast(network, DTYPES[dtype])
+
+
+def has_bfloat16() -> bool:
+    """Return whether the processor multiplies bfloat16 numbers by itself."""
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in asked)

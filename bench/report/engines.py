@@ -1,0 +1,176 @@
+"""Engines: the same two networks, run in every way there is. Not a table of the paper."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.report import comparison as c
+from bench.report.ceilings import Reached, ceilings, reached
+from bench.report.names import printed
+from bench.report.rows import (
+    RunLike,
+    asked,
+    fault_notes,
+    floating,
+    integer,
+    ok,
+    plural,
+    text_of,
+    true,
+)
+from bench.report.speed import READ as SPEED
+from bench.report.speed import calls_of_an_image
+
+TABLE = "engines"
+READ = (*SPEED, "engine", "options", "place", "ratio_to_places")
+BASE, OURS, EAGER = "unet", "cunet", "eager"
+MILLI = 1e3
+LIBRARY = "torchdiffeq"
+COMPARED = ("U-Net, same engine", "itself, eager", "itself by torchdiffeq")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One network on one engine at one batch size, among those that it took turns with."""
+
+    row: pd.Series
+    reached: Reached | None
+
+    @property
+    def backbone(self) -> str:
+        """The network."""
+        return str(self.row["backbone"])
+
+    @property
+    def engine(self) -> str:
+        """What runs it."""
+        return str(self.row["engine"])
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether torchdiffeq solves its ODEs."""
+        return LIBRARY in (text_of(self.row["options"]) or "")
+
+    @property
+    def batch(self) -> int:
+        """Images of a call."""
+        return integer(self.row["batch"]) or 1
+
+    def times_as_fast_as(self, other: "Run | None") -> c.Value:
+        """Return how many times its speed is another's: the median of the rounds' ratios."""
+        ratios = self.row["ratio_to_places"]
+        if other is None or other is self or not isinstance(ratios, Mapping):
+            return c.Value(None)
+        value, low, high = ratios.get(str(other.row["place"]), (None, None, None))
+        return c.Value(*(1 / x if x else None for x in (value, high, low)))
+
+
+def runs(run: RunLike) -> list[Run]:
+    """Return what was measured, by device and batch, in the order of the cell."""
+    rows = ok(run, "latency", READ, table=TABLE)
+    rows = rows[rows["latency_s"].notna()]
+    limits = ceilings(run)
+    found = [Run(row, reached(row, limits)) for _, row in rows.iterrows()]
+    return sorted(found, key=lambda one: (str(one.row["device"]), one.batch))
+
+
+def engines(run: RunLike) -> c.Table | None:
+    """Return the table, None for a run that measured none of it."""
+    if not asked(run, TABLE):
+        return None
+    found = runs(run)
+    made = calls_of_an_image(run)
+    header = [("", "", name) for name in ("Device", "Batch", "Network", "Engine")]
+    header += [("One call", name, "ours") for name in ("median (ms)", "GMACs/s", "of the ceiling")]
+    header += [("Finished image (s)", f"{made[0]} calls", "ours")] if made else []
+    header += [
+        ("Times as fast as", name, part) for name in COMPARED for part in ("ours", "95 % interval")
+    ]
+    return c.Table(
+        TABLE,
+        "Engines: the same networks, run in every way",
+        "Full width, 3x64x64, all networks and engines taking turns in random order. How many "
+        "times as fast is the median over rounds of the ratio of two times of one round. Both "
+        "networks get every engine; the ceiling is the fastest convolution or product that this "
+        "machine was seen to make in float32, so that bfloat16 may pass it.",
+        c.tidy(line for one in found for line in _lines(run, one, found)),
+        c.layout(header, [_cells(one, found, made) for one in found]),
+        4,
+        (*_noisy(found), *fault_notes(run, ("latency", "roofline"), table=TABLE)),
+    )
+
+
+def _compared(one: Run, found: list[Run]) -> list[c.Value]:
+    """Return how many times as fast it is as each of `COMPARED`, where that is another."""
+
+    def of(backbone: str, engine: str, *, foreign: bool = False) -> Run | None:
+        return next(
+            (
+                other
+                for other in found
+                if (other.row["key"], other.backbone) == (one.row["key"], backbone)
+                and (other.engine, other.is_foreign) == (engine, foreign)
+            ),
+            None,
+        )
+
+    base = None if one.is_foreign or one.backbone == BASE else of(BASE, one.engine)
+    others = (base, of(one.backbone, EAGER), of(one.backbone, EAGER, foreign=True))
+    return [one.times_as_fast_as(other) for other in others]
+
+
+def _cells(one: Run, found: list[Run], made: tuple[int, str] | None) -> list[str]:
+    row, under = one.row, one.reached
+    seconds = floating(row["latency_s"])
+    cells = [
+        ", ".join(filter(None, (str(row["device"]), plural(integer(row["threads"]), "thread")))),
+        str(one.batch),
+        printed(one.backbone),
+        f"{one.engine}, ODEs by {LIBRARY}" if one.is_foreign else one.engine,
+        c.number(seconds * MILLI, 1),
+        c.number(under.rate, 1) if under else c.DASH,
+        f"{under.share:.0%}" if under and under.share is not None else c.DASH,
+    ]
+    if made:
+        cells.append(c.seconds(seconds * made[0] / one.batch))
+    for value in _compared(one, found):
+        cells += [c.number(value.value, 2), _interval(value)]
+    return cells
+
+
+def _interval(value: c.Value) -> str:
+    if value.value is None:
+        return c.DASH
+    if not value.low or value.high is None:
+        return "not bounded"
+    return f"{c.number(value.low, 2)} to {c.number(value.high, 2)}"
+
+
+def _noisy(found: list[Run]) -> list[str]:
+    """Return which timings are not to be trusted, and why."""
+    return [
+        f"Noisy: {printed(one.backbone)}, {one.engine}, batch {one.batch}: "
+        f"{text_of(one.row['noisy_reason'])}."
+        for one in found
+        if true(one.row["noisy"])
+    ]
+
+
+def _lines(run: RunLike, one: Run, found: list[Run]) -> list[c.Line]:
+    way = f"{one.engine}{f', ODEs by {LIBRARY}' if one.is_foreign else ''}"
+    words = f"{one.row['device']}, {way}, {integer(one.row['repeats']) or '?'} rounds"
+    place = c.Place(TABLE, f"{printed(one.backbone)}, {way}, batch {one.batch}", "3x64x64", words)
+    under = one.reached
+    values = {
+        ("time of one call", "s"): c.Value(floating(one.row["latency_s"])),
+        ("multiply-adds per second", "GMACs/s"): c.Value(under.rate if under else None),
+        ("share of the compute ceiling", "1"): c.Value(under.share if under else None),
+    }
+    for name, value in zip(COMPARED, _compared(one, found), strict=True):
+        values[f"times as fast as {name}", "1"] = value
+    return [
+        c.line(run, place, metric, ours=value, judged=(None, None))
+        for metric, value in values.items()
+        if value.value is not None
+    ]
