@@ -33,7 +33,7 @@ def state_from_noisy(y: Tensor, alpha_bar: Share) -> Tensor:
 
 def noisy_from_state(x_t: Tensor, alpha_bar: Share) -> Tensor:
     """Return the noisy image on the [0, 1] scale whose state is x_t."""
-    return to_image(x_t / alpha_bar**0.5)
+    return x_t * (0.5 / alpha_bar**0.5) + 0.5  # to_image of the quotient, in two steps
 
 
 def q_sample(x0: Tensor, eps: Tensor, alpha_bar: Share) -> Tensor:

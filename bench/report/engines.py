@@ -53,6 +53,11 @@ class Run:
         return LIBRARY in (text_of(self.row["options"]) or "")
 
     @property
+    def way(self) -> str:
+        """Engine and, where it is not ours, who solves the ODEs."""
+        return f"{self.engine}, ODEs by {LIBRARY}" if self.is_foreign else self.engine
+
+    @property
     def batch(self) -> int:
         """Images of a call."""
         return integer(self.row["batch"]) or 1
@@ -84,9 +89,7 @@ def engines(run: RunLike) -> c.Table | None:
     header = [("", "", name) for name in ("Device", "Batch", "Network", "Engine")]
     header += [("One call", name, "ours") for name in ("median (ms)", "GMACs/s", "of the ceiling")]
     header += [("Finished image (s)", f"{made[0]} calls", "ours")] if made else []
-    header += [
-        ("Times as fast as", name, part) for name in COMPARED for part in ("ours", "95 % interval")
-    ]
+    header += [("Times as fast as (95 %)", name, "ours") for name in COMPARED]
     return c.Table(
         TABLE,
         "Engines: the same networks, run in every way",
@@ -127,30 +130,30 @@ def _cells(one: Run, found: list[Run], made: tuple[int, str] | None) -> list[str
         ", ".join(filter(None, (str(row["device"]), plural(integer(row["threads"]), "thread")))),
         str(one.batch),
         printed(one.backbone),
-        f"{one.engine}, ODEs by {LIBRARY}" if one.is_foreign else one.engine,
+        one.way,
         c.number(seconds * MILLI, 1),
         c.number(under.rate, 1) if under else c.DASH,
         f"{under.share:.0%}" if under and under.share is not None else c.DASH,
     ]
     if made:
         cells.append(c.seconds(seconds * made[0] / one.batch))
-    for value in _compared(one, found):
-        cells += [c.number(value.value, 2), _interval(value)]
-    return cells
+    return cells + [_with_interval(value) for value in _compared(one, found)]
 
 
-def _interval(value: c.Value) -> str:
+def _with_interval(value: c.Value) -> str:
     if value.value is None:
         return c.DASH
-    if not value.low or value.high is None:
-        return "not bounded"
-    return f"{c.number(value.low, 2)} to {c.number(value.high, 2)}"
+    bounded = value.low and value.high is not None
+    interval = (
+        f"{c.number(value.low, 2)} to {c.number(value.high, 2)}" if bounded else "not bounded"
+    )
+    return f"{c.number(value.value, 2)} ({interval})"
 
 
 def _noisy(found: list[Run]) -> list[str]:
     """Return which timings are not to be trusted, and why."""
     return [
-        f"Noisy: {printed(one.backbone)}, {one.engine}, batch {one.batch}: "
+        f"Noisy: {printed(one.backbone)}, {one.way}, batch {one.batch}: "
         f"{text_of(one.row['noisy_reason'])}."
         for one in found
         if true(one.row["noisy"])
@@ -158,9 +161,9 @@ def _noisy(found: list[Run]) -> list[str]:
 
 
 def _lines(run: RunLike, one: Run, found: list[Run]) -> list[c.Line]:
-    way = f"{one.engine}{f', ODEs by {LIBRARY}' if one.is_foreign else ''}"
-    words = f"{one.row['device']}, {way}, {integer(one.row['repeats']) or '?'} rounds"
-    place = c.Place(TABLE, f"{printed(one.backbone)}, {way}, batch {one.batch}", "3x64x64", words)
+    words = f"{one.row['device']}, {one.way}, {integer(one.row['repeats']) or '?'} rounds"
+    row = f"{printed(one.backbone)}, {one.way}, batch {one.batch}"
+    place = c.Place(TABLE, row, "3x64x64", words)
     under = one.reached
     values = {
         ("time of one call", "s"): c.Value(floating(one.row["latency_s"])),

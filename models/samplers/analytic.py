@@ -118,14 +118,15 @@ def analytic(
         raise BenchError(
             f"sampler analytic-ddpm: eta is {eta:g}, expected 0 (as ddim) to 1 (as ddpm)"
         )
-    unknown = _Unknown.of(diffusion.schedule, estimated)
+    steps = steps_of(diffusion, grid)
+    unknown = _Unknown.of(diffusion.schedule, estimated).at(steps)
     yield beginning(diffusion, x, grid[0])
-    for calls, step in enumerate(steps_of(diffusion, grid), start=1):
+    for calls, step in enumerate(steps, start=1):
         x0, eps = diffusion.predict(x, step.t, clip=clip)
         known = eta**2 * _posterior_variance(step)
         x = math.sqrt(step.left_s) * x0 + math.sqrt(max(1 - step.left_s - known, 0.0)) * eps
         if not step.is_last:
-            x = x + math.sqrt(best_variance(step, known, unknown.at(step))) * noise(x)
+            x = x + math.sqrt(best_variance(step, known, unknown[calls - 1])) * noise(x)
         yield step.estimate(calls, x, x0)
 
 
@@ -183,11 +184,12 @@ class _Unknown:
             )
         return cls(schedule, levels, energy)
 
-    def at(self, step: Step) -> float:
-        """Return it at the level from which a step goes."""
-        snr = step.left_t / (1 - step.left_t)
-        scaled = float(np.interp(math.log(snr), self._log_snrs, self._scaled))
-        return float(_bounded(np.float64(scaled / (1 + snr)), np.float64(snr)))
+    def at(self, steps: Sequence[Step]) -> list[float]:
+        """Return it at the level from which each step goes."""
+        left = np.array([step.left_t for step in steps])
+        snr = left / (1 - left)
+        scaled = np.interp(np.log(snr), self._log_snrs, self._scaled)
+        return _bounded(scaled / (1 + snr), snr).tolist()
 
 
 def _bounded(variance: np.ndarray, snr: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def rows(run):
 
 
 def times(row, other):
-    return row["Times as fast as", other, "ours"]
+    return row["Times as fast as (95 %)", other, "ours"].partition(" ")[0]
 
 
 def test_everyone_is_compared_with_its_own_kind(measured):
@@ -63,7 +63,8 @@ def test_everyone_is_compared_with_its_own_kind(measured):
     assert times(packed, itself) == f"{0.06 / 0.04:.2f}"
     assert times(packed, library) == f"{0.08 / 0.04:.2f}"
     low, high = (0.08 / 0.04 / factor for factor in (1.2, 0.9))
-    assert packed["Times as fast as", library, "95 % interval"] == f"{low:.2f} to {high:.2f}"
+    written = packed["Times as fast as (95 %)", library, "ours"]
+    assert written == f"2.00 ({low:.2f} to {high:.2f})"
     assert times(found["cU-Net", "eager"], unet) == "2.00"
     assert times(found["cU-Net", "eager"], itself) == "-"
     base = found["U-Net", "packed"]
@@ -94,7 +95,7 @@ def test_too_few_rounds_bound_no_interval(measured):
     ]
     run = FakeRun(measured.manifest, changed, measured.folder)
     found = rows(run)["cU-Net", "packed"]
-    assert found["Times as fast as", COMPARED[0], "95 % interval"] == "not bounded"
+    assert found["Times as fast as (95 %)", COMPARED[0], "ours"] == "2.50 (not bounded)"
 
 
 def test_no_other_table_takes_these_times(measured):
