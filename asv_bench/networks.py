@@ -1,12 +1,23 @@
 """Time, memory and deterministic cost of every registered backbone."""
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.metrics.cost.authors import authors_macs
 from bench.registry import build, names
 
 SIZE = 32
 SCALE = 0.25
+
+
+class Dispatched(TorchDispatchMode):
+    """Counts the operators that run inside."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
 
 
 class Backbones:
@@ -39,7 +50,14 @@ class Backbones:
         trace = getattr(self.network, "trace", None)
         return trace(*self.inputs).nfe if trace else 0
 
+    def track_operators(self, backbone):
+        """Count what is dispatched one by one: what a processor pays for in overhead."""
+        with Dispatched() as counted, torch.inference_mode():
+            self.network(*self.inputs)
+        return counted.calls
+
     track_parameters.unit = "parameters"
+    track_operators.unit = "operators"
     track_macs.unit = "multiply-adds"
     track_evaluations.unit = "field evaluations"
 
