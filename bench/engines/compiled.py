@@ -6,15 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Kind, Skip, register
-from bench.engines.precision import in_precision, known
+from bench.engines.precision import Engine, in_precision
 
 
 @register(Kind.ENGINE, "compiled", source="torch.compile with the Inductor back end")
-class Compiled:
+class Compiled(Engine):
     """Calls what torch.compile makes of the network, for one shape of input."""
-
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = known(dtype)
 
     def prepare(self, network: nn.Module, *inputs: Tensor) -> nn.Module:
         """Return the compiled network; it has been called once, so that it is translated.

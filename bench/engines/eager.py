@@ -3,15 +3,12 @@
 from torch import Tensor, nn
 
 from bench.api import Kind, register
-from bench.engines.precision import in_precision, known
+from bench.engines.precision import Engine, in_precision
 
 
 @register(Kind.ENGINE, "eager", source="PyTorch, operator by operator")
-class Eager:
+class Eager(Engine):
     """Calls the network itself."""
-
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = known(dtype)
 
     def prepare(self, network: nn.Module, *inputs: Tensor) -> nn.Module:
         """Return the network, in the engine's precision.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Kind, Skip, register
-from bench.engines.precision import in_precision, known
+from bench.engines.precision import Engine, in_precision
 
 WARM_UP = 3
 """Calls before the recording, in which libraries choose their algorithms."""
@@ -36,11 +36,8 @@ class Recorded(nn.Module):
 
 
 @register(Kind.ENGINE, "graph", source="CUDA graphs")
-class Graph:
+class Graph(Engine):
     """Plays a recording of the network's kernels; for networks that never look at their numbers."""
-
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = known(dtype)
 
     def prepare(self, network: nn.Module, *inputs: Tensor) -> nn.Module:
         """Return the recording, for inputs of this shape.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Kind, Skip, register
-from bench.engines.precision import DTYPES, in_precision, known
+from bench.engines.precision import DTYPES, Engine, in_precision
 
 SMALL, SMALL_ALONE = 64, 256
 """Pixels of a map up to which weights are laid out ahead: of many images, of one image. On larger
@@ -61,15 +61,12 @@ class InPieces(nn.Module):
 
 
 @register(Kind.ENGINE, "packed", source="oneDNN: weights reordered once; cache blocking by images")
-class Packed:
+class Packed(Engine):
     """Calls a copy of the network whose small convolutions have their weights laid out ahead.
 
     The copy does not follow the network's weights when these change. A batch is cut into as many
     images as were fastest when the engine was prepared.
     """
-
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = known(dtype)
 
     @torch.inference_mode()
     def prepare(self, network: nn.Module, *inputs: Tensor) -> nn.Module:

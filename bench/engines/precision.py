@@ -22,15 +22,18 @@ class Autocast(nn.Module):
             return self.network(x_t, step).to(x_t.dtype)
 
 
-def known(dtype: str) -> str:
-    """Return the name of a precision.
+class Engine:
+    """What all engines are built with: the numbers that they compute with."""
 
-    Raises:
-        BenchError: If it is none.
-    """
-    if dtype not in DTYPES:
-        raise BenchError(f"no precision '{dtype}' of an engine; known: {', '.join(DTYPES)}")
-    return dtype
+    def __init__(self, dtype: str = "float32") -> None:
+        """Build it.
+
+        Raises:
+            BenchError: If there is no such precision.
+        """
+        if dtype not in DTYPES:
+            raise BenchError(f"no precision '{dtype}' of an engine; known: {', '.join(DTYPES)}")
+        self.dtype = dtype
 
 
 def in_precision(network: nn.Module, dtype: str, *, device: torch.device) -> nn.Module:

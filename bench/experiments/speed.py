@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from bench.api import Cell, Kind, register
 from bench.cell import EAGER
 from bench.experiments import cells
+from bench.experiments.costs import CONTINUOUS, PAIR
 from bench.plan import Study
 
-PAIR = ("unet", "cunet")
 FOREIGN = {"solver_path": "torchdiffeq"}
 """What makes a continuous network leave its ODEs to the library, as the paper's code did."""
 TABLE = "engines"
@@ -31,7 +31,7 @@ def engines(study: Study, batch: int | str) -> Cell:
     """Return the time of a call at full width on every engine, all taking turns."""
     asked = [{"name": name} for name in study.budget.costs.engines]
     entries = [(study.network(name, 1.0), engine) for engine in asked for name in PAIR]
-    entries.append((study.network("cunet", 1.0) | FOREIGN, EAGER))
+    entries.append((study.network(CONTINUOUS, 1.0) | FOREIGN, EAGER))
     return Cell(
         "latency",
         {

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
-
 from bench.report import comparison as c
-from bench.report.ceilings import Reached, ceilings, reached
+from bench.report.ceilings import ceilings, reached
 from bench.report.names import printed
 from bench.report.rows import (
     RunLike,
@@ -19,28 +17,19 @@ from bench.report.rows import (
     text_of,
     true,
 )
+from bench.report.speed import MILLI, Timed, calls_of_an_image
 from bench.report.speed import READ as SPEED
-from bench.report.speed import calls_of_an_image
 
 TABLE = "engines"
-READ = (*SPEED, "engine", "options", "place", "ratio_to_places")
-BASE, OURS, EAGER = "unet", "cunet", "eager"
-MILLI = 1e3
+READ = (*SPEED, "options", "place", "ratio_to_places")
+BASE, EAGER = "unet", "eager"
 LIBRARY = "torchdiffeq"
 COMPARED = ("U-Net, same engine", "itself, eager", "itself by torchdiffeq")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Timed):
     """One network on one engine at one batch size, among those that it took turns with."""
-
-    row: pd.Series
-    reached: Reached | None
-
-    @property
-    def backbone(self) -> str:
-        """The network."""
-        return str(self.row["backbone"])
 
     @property
     def engine(self) -> str:
@@ -56,11 +45,6 @@ class Run:
     def way(self) -> str:
         """Engine and, where it is not ours, who solves the ODEs."""
         return f"{self.engine}, ODEs by {LIBRARY}" if self.is_foreign else self.engine
-
-    @property
-    def batch(self) -> int:
-        """Images of a call."""
-        return integer(self.row["batch"]) or 1
 
     def times_as_fast_as(self, other: "Run | None") -> c.Value:
         """Return how many times its speed is another's: the median of the rounds' ratios."""
