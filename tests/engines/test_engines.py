@@ -25,12 +25,18 @@ def prepared(engine, network, *inputs):
         pytest.skip(str(reason))
 
 
-def engines(*suffixes):
-    return [
-        pytest.param(name + suffix, marks=SLOW.get(name, ()))
-        for name in ENGINES
-        for suffix in suffixes
-    ]
+def engines(suffix=""):
+    return [pytest.param(name + suffix, marks=SLOW.get(name, ())) for name in ENGINES]
+
+
+def cases(suffix, names, batches):
+    """Return engines with networks and batches; a compiler, which takes a minute, gets a few."""
+    every = [(e, n, b) for e in ENGINES for n in names for b in batches]
+    chosen = [case for case in every if case[0] not in SLOW or case[1:] in FEW]
+    return [pytest.param(e + suffix, n, b, marks=SLOW.get(e, ())) for e, n, b in chosen]
+
+
+FEW = {("unet", 1), ("cunet", 3)}
 
 
 def network(name):
@@ -46,9 +52,9 @@ def error(found, reference):
     return float((found.double() - reference).norm() / reference.norm())
 
 
-@pytest.mark.parametrize("engine", engines(""))
-@pytest.mark.parametrize("name", ["unet", "cunet", "cunet-released"])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(
+    ("engine", "name", "batch"), cases("", ["unet", "cunet", "cunet-released"], [1, 3])
+)
 @torch.no_grad()
 def test_float32_errs_at_most_twice_as_much_as_the_plain_path(engine, name, batch):
     net, given = network(name), inputs(batch)
@@ -61,21 +67,20 @@ def test_float32_errs_at_most_twice_as_much_as_the_plain_path(engine, name, batc
     assert all(torch.equal(kept, before[key]) for key, kept in net.state_dict().items())
 
 
-@pytest.mark.parametrize("engine", engines(BFLOAT16))
-@pytest.mark.parametrize("name", ["unet", "cunet"])
+@pytest.mark.parametrize(("engine", "name", "batch"), cases(BFLOAT16, ["unet", "cunet"], [1, 2]))
 @torch.no_grad()
-def test_bfloat16_products_err_little(engine, name):
-    net, given = network(name), inputs(2)
+def test_bfloat16_products_err_little(engine, name, batch):
+    net, given = network(name), inputs(batch)
     reference = net(*given).double()
     found = prepared(engine, net, *given)(*given)
     assert found.dtype == torch.float32
     assert 1e-5 < error(found, reference) < 2e-2
 
 
-@pytest.mark.parametrize("engine", engines(""))
+@pytest.mark.parametrize("engine", engines())
 @torch.no_grad()
 def test_a_prepared_network_takes_other_images_of_the_same_shape(engine):
-    net, given, other = network("cunet"), inputs(2), inputs(2)
+    net, given, other = network("unet"), inputs(2), inputs(2)
     call = prepared(engine, net, *given)
     first = call(*given)
     kept = first.clone()
@@ -83,7 +88,7 @@ def test_a_prepared_network_takes_other_images_of_the_same_shape(engine):
     assert torch.equal(first, kept), "a result stays what it was"
 
 
-@pytest.mark.parametrize("engine", engines(""))
+@pytest.mark.parametrize("engine", engines())
 def test_an_unknown_precision_is_one_clear_line(engine):
     with pytest.raises(BenchError, match="no precision 'float8' of an engine; known: float32"):
         build(Kind.ENGINE, f"{engine}+dtype=float8")
