@@ -113,8 +113,12 @@ def _timings(run: Run) -> Iterator[str]:
             about = escaped(str(row.get("backbone", "the row"))[:40])
             if row.get("fault") and record["task"] != CANARY:
                 why = printable(row["fault"], LONGEST_REASON)
-                yield f"'{record['label']}': {about} could not be measured ({why})"
+                if not row.get("skipped"):
+                    yield f"'{record['label']}': {about} could not be measured ({why})"
                 continue
+            if row.get("audit_passed") is False:
+                why = printable(row.get("audit_fault"), LONGEST_REASON)
+                yield f"'{record['label']}': the timing of {about} failed its audit ({why})"
             fault = _timing_fault(row)
             if fault:
                 yield f"'{record['label']}': the timing of {about} {fault}"

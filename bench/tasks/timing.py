@@ -62,7 +62,8 @@ class Faulty:
         words = " ".join(str(self.error).split())
         if not isinstance(self.error, OWN_WORDS):
             words = f"{type(self.error).__name__}: {words}"
-        return {**named(self.spec), "fault": words[:LONGEST]}
+        skipped = isinstance(self.error, Skip)
+        return {**named(self.spec), "fault": words[:LONGEST], "skipped": skipped}
 
 
 def attempt(

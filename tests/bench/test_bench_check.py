@@ -218,6 +218,18 @@ def test_a_network_that_could_not_be_timed_is_a_fault(tmp_path):
     assert told == ["'latency 2': cunet could not be measured (it changed its input)"]
 
 
+def test_what_this_machine_cannot_run_is_no_fault(tmp_path):
+    graph = {"backbone": "cunet", "fault": "engine 'graph' needs a GPU", "skipped": True}
+    rows = [timing_row(fault=""), graph]
+    assert faults(keep(tmp_path, [record("latency", rows, timing=True)])) == []
+
+
+def test_a_failed_audit_is_a_fault(tmp_path):
+    row = timing_row(audit_passed=False, audit_fault="something remembers its inputs")
+    (told,) = faults(keep(tmp_path, [record("latency", [row], timing=True)]))
+    assert "failed its audit (something remembers its inputs)" in told
+
+
 def test_a_timing_of_another_machine_is_found(tmp_path):
     run = keep(tmp_path, [record("latency", [timing_row()], timing=True)], machine={"cpu": "other"})
     assert "another machine" in faults(run)[0]

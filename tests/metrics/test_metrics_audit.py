@@ -11,7 +11,15 @@ import torch
 from torch import nn
 
 from bench.api import BenchError
-from bench.metrics.audit import Audit, TimedCall, output_error, preparing, repeated_input
+from bench.metrics.audit import (
+    BFLOAT16,
+    REORDERED,
+    Audit,
+    TimedCall,
+    output_error,
+    preparing,
+    repeated_input,
+)
 from bench.metrics.cost.parts import Part
 from bench.metrics.latency import Pace, compare_latency, wall_clock
 from bench.metrics.part_times import part_times
@@ -137,6 +145,26 @@ def test_a_network_that_is_timed_without_working_is_found():
     assert error == pytest.approx(0.5)
     fault = Audit(error, Ratio(1.0, 0.99, 1.01, 6)).fault
     assert "the timed output differs from the scored one by 0.5" in fault
+
+
+class Shrinking(Honest):
+    """Answers with a column of its output, which would broadcast."""
+
+    def forward(self, x):
+        return super().forward(x)[..., :1]
+
+
+def test_another_shape_is_no_pass_even_where_it_broadcasts():
+    call = TimedCall(Shrinking(Machine()), draws())
+    call()
+    assert output_error(call, Honest(Machine())) == float("inf")
+
+
+def test_an_engine_is_granted_the_rounding_of_its_numbers():
+    assert Audit(1e-5, tolerance=REORDERED).fault == ""
+    assert "differs" in Audit(1e-3, tolerance=REORDERED).fault
+    assert Audit(1e-2, tolerance=BFLOAT16).fault == ""
+    assert "differs" in Audit(1e-5).fault
 
 
 def test_nan_is_no_pass():

@@ -46,7 +46,7 @@ def test_two_of_one_name_are_both_timed(clock):
 )
 def test_a_broken_network_leaves_the_others_their_times(clock, broken, words):
     bad, first, second = rows_of(latency, broken, NETWORK, {**NETWORK, "seconds": 2.0})
-    assert set(bad) == {"backbone", "scale", "fault"}
+    assert set(bad) == {"backbone", "scale", "fault", "skipped"} and not bad["skipped"]
     assert bad["fault"].startswith(words) and "\n" not in bad["fault"]
     assert (first["fault"], first["ratio"], first["ratio_to"]) == ("", 1, "network")
     assert second["ratio"] == pytest.approx(2)
@@ -136,3 +136,4 @@ def test_an_engine_that_cannot_run_here_is_no_loss_to_the_others(clock, monkeypa
     monkeypatch.setattr(Halving, "prepare", refuse)
     good, bad = rows_of(latency, NETWORK, NETWORK, engine=[{"name": "eager"}, {"name": "halving"}])
     assert good["fault"] == "" and bad["fault"] == "engine 'halving' needs a GPU"
+    assert bad["skipped"]
