@@ -48,6 +48,14 @@ def _task(name: str, file: str, old: str, new: str, why: str) -> Wrong:
     return Wrong(name, f"bench/tasks/{file}.py", old, new, why, tests)
 
 
+def _fast(name: str, file: str, old: str, new: str, why: str) -> Wrong:
+    return Wrong(name, f"models/{file}.py", old, new, why, ["tests/models/test_models_halved.py"])
+
+
+def _engine(name: str, old: str, new: str, why: str) -> Wrong:
+    return Wrong(name, "bench/engines/packed.py", old, new, why, ["tests/engines/test_engines.py"])
+
+
 _LIST = [
     # ---------------------------------------------------------------- PSNR
     _wrong("psnr-20", _FIDELITY, "-10 * torch.log10", "-20 * torch.log10", "of a squared error"),
@@ -268,5 +276,18 @@ _LIST = [
     _wrong("audit-relative", _AUDIT, "abs().max()) / largest", "abs().max())", "absolute"),
     _wrong("audit-nan", _AUDIT, "not self.output_error <=", "self.output_error >", "NaN passes"),
     _wrong("audit-varied", _AUDIT, "        if self.vary:\n", "        if False:\n", "one input"),
+    _wrong("audit-shape", _AUDIT, "expected.shape != call", "() != () and call", "broadcasts"),
+    _wrong("audit-cold", _AUDIT, "warmup=1", "warmup=0", "misses a cache half the time"),
+    _wrong("ratio-lucky-side", _RATIO, "max(self.high", "min(self.high", "the narrower side"),
+    # ------------------------------------------------------------------- speed
+    _fast("halved-weights", "halved", "scheme.weights, vel", "scheme.matrix[-1], vel", "last row"),
+    _fast("halved-half", "halved", "_halves(state)[1]", "_halves(state)[0]", "z for v"),
+    _fast("halved-time", "halved", "s + node * h, state", "s, state", "all stages at one time"),
+    _fast("halved-start", "halved", "                start = end\n", "", "the last slope alone"),
+    _fast("norm-mixed", "blocks", "B * norm.num_groups", "norm.num_groups", "images in one group"),
+    _fast("film-shift", "blocks", "norm.bias * (1 + a) + b", "norm.bias + b", "shift not scaled"),
+    _engine("packed-strides", "list(conv.stride)", "[1, 1]", "another convolution"),
+    _engine("packed-mixing", "if not _same(cut(*inputs), expected):", "if False:", "mixed images"),
+    _engine("packed-dtype", "x.to(self.dtype), self.weight", "x, self.weight", "two precisions"),
 ]
 WRONG = {wrong.name: wrong for wrong in _LIST}
