@@ -111,7 +111,7 @@ def _name(axes: Axes, marks: list[Timed]) -> None:
         for m in marks
     ]
     colours = [style.look(m.backbone).colour for m in marks]
-    texts_beside(axes, texts, colours=colours, avoid=_along(axes))
+    texts_beside(axes, texts, colours=colours, avoid=[*_along(axes), *_written(axes)])
 
 
 def _along(axes: Axes) -> list[tuple[float, float]]:
@@ -120,6 +120,17 @@ def _along(axes: Axes) -> list[tuple[float, float]]:
     steps = [left * (right / left) ** (i / 30) for i in range(31)]
     flat = {float(line.get_ydata()[0]) for line in axes.lines if _is_flat(line.get_ydata())}
     return [(x, y) for y in flat for x in steps]
+
+
+def _written(axes: Axes) -> list[tuple[float, float]]:
+    """Return places on what is written there already."""
+    places = []
+    for text in axes.texts:
+        box = text.get_window_extent()
+        steps = [box.x0 + (box.x1 - box.x0) * i / 15 for i in range(16)]
+        corners = [(x, y) for x in steps for y in (box.y0, box.y1)]
+        places += axes.transData.inverted().transform(corners).tolist()
+    return [(x, y) for x, y in places]
 
 
 def _is_flat(heights: Sequence[float]) -> bool:
