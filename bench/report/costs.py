@@ -7,7 +7,7 @@ from bench.report.rows import RunLike, fault_notes, faults, floating, listed, ok
 from bench.report.table5 import VARIANTS, costs
 
 NAME = "costs"
-LEDGER = ("books", "block_times", "training_memory", "roofline")
+LEDGER = ("books", "block_times", "training_memory")
 """Tasks of the experiment `costs` alone: without any of them its tables are left out."""
 KINDS = ("convolution", "linear", "product")
 MIB = 2**20

@@ -8,8 +8,11 @@ from report_builder import Builder, FakeRun
 from report_ledger import PEAK, add_ceilings, body
 from report_synthetic import manifest
 
+from bench.report.books import books_table
+from bench.report.costs import costs_table
 from bench.report.engines import COMPARED, TABLE, engines
 from bench.report.latency import timings
+from bench.report.speed import speed
 
 WAYS = [
     ("unet", "eager", ""),
@@ -100,6 +103,8 @@ def test_too_few_rounds_bound_no_interval(measured):
 
 def test_no_other_table_takes_these_times(measured):
     assert timings(measured).empty
+    # The ceilings were measured for this table: nobody asked for the ledger.
+    assert [build(measured) for build in (costs_table, speed, books_table)] == [None] * 3
     assert engines(FakeRun(measured.manifest, pd.DataFrame(), measured.folder)) is None
 
 
