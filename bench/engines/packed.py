@@ -79,9 +79,11 @@ class Packed(Engine):
             raise Skip("engine 'packed' is for processors; use graph or compiled on a GPU")
         if not torch.backends.mkldnn.is_available():
             raise Skip("engine 'packed' needs a PyTorch with oneDNN")
-        best = self._packed(network, inputs)
+        best, sizes = self._packed(network, inputs), _pieces(len(inputs[0]))
+        if not sizes:
+            return best
         expected, least = best(*inputs), _seconds(best, inputs)
-        for size in _pieces(len(inputs[0])):
+        for size in sizes:
             cut = InPieces(self._packed(network, tuple(x[:size] for x in inputs)), size)
             if not _same(cut(*inputs), expected):
                 break
@@ -104,25 +106,30 @@ class Packed(Engine):
 
 def _small_convolutions(network: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, torch.Size]:
     """Return the convolutions that meet small maps of one shape, with that shape."""
-    met: dict[str, set[torch.Size]] = {}
-    small: dict[str, bool] = {}
-    hooks = []
-    for name, module in network.named_modules():
-        if type(module) is nn.Conv2d and module.padding_mode == "zeros":
+    met: dict[nn.Module, set[tuple[torch.Size, torch.Size]]] = {}
 
-            def note(module: nn.Module, args: tuple, output: Tensor, name: str = name) -> None:
-                met.setdefault(name, set()).add(args[0].shape)
-                pixels = output.shape[-2] * output.shape[-1]
-                small[name] = pixels <= (SMALL_ALONE if len(output) == 1 else SMALL)
+    def note(conv: nn.Module, args: tuple, output: Tensor) -> None:
+        met.setdefault(conv, set()).add((args[0].shape, output.shape))
 
-            if not isinstance(module.padding, str):
-                hooks.append(module.register_forward_hook(note))
+    known = {name: module for name, module in network.named_modules() if _can_be_packed(module)}
+    hooks = [conv.register_forward_hook(note) for conv in known.values()]
     try:
         network(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: shapes.pop() for name, shapes in met.items() if len(shapes) == 1 and small[name]}
+    return {
+        name: shape
+        for name, conv in known.items()
+        if len(met.get(conv, ())) == 1
+        for shape, output in met[conv]
+        if output[-2] * output[-1] <= (SMALL_ALONE if output[0] == 1 else SMALL)
+    }
+
+
+def _can_be_packed(module: nn.Module) -> bool:
+    plain = type(module) is nn.Conv2d and module.padding_mode == "zeros"
+    return plain and not isinstance(module.padding, str)
 
 
 def _pieces(batch: int) -> list[int]:

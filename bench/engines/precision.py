@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import BenchError, Skip
+from bench.metrics.audit import BFLOAT16, REORDERED
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -34,6 +35,11 @@ class Engine:
         if dtype not in DTYPES:
             raise BenchError(f"no precision '{dtype}' of an engine; known: {', '.join(DTYPES)}")
         self.dtype = dtype
+
+    @property
+    def tolerance(self) -> float:
+        """How far its results may be from those of the network itself: sums change their order."""
+        return BFLOAT16 if self.dtype == "bfloat16" else REORDERED
 
 
 def in_precision(network: nn.Module, dtype: str, *, device: torch.device) -> nn.Module:

@@ -95,6 +95,12 @@ def frechet(study: Study, backbone: str, steps: int) -> Cell:
     return distance(study, backbone, way, blocks=generation.blocks)
 
 
+def _timing(study: Study) -> dict[str, object]:
+    """Return how a call is timed, and what runs it."""
+    timing = study.budget.timing
+    return {**timing.model_dump(), "engine": {"name": timing.engine}}
+
+
 def latency(study: Study) -> Cell:
     """Return the time of one network call of every backbone, in the size of this study."""
     budget = study.budget
@@ -104,8 +110,7 @@ def latency(study: Study) -> Cell:
             "backbone": [study.network(name) for name in budget.backbones],
             "channels": study.channels,
             "image_size": budget.image_size,
-            **budget.timing.model_dump(),
-            "engine": {"name": study.budget.timing.engine},
+            **_timing(study),
         },
         timing=True,
     )
@@ -119,8 +124,7 @@ def full_width_latency(study: Study, backbones: tuple[str, ...]) -> Cell:
             "backbone": [study.network(name, 1.0) for name in backbones],
             "channels": 3,
             "image_size": 64,
-            **study.budget.timing.model_dump(),
-            "engine": {"name": study.budget.timing.engine},
+            **_timing(study),
             # Whether the code remembers its inputs is asked in the size of the study (`latency`).
             "repeat_inputs": False,
         },

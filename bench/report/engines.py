@@ -13,11 +13,10 @@ from bench.report.rows import (
     floating,
     integer,
     ok,
-    plural,
     text_of,
     true,
 )
-from bench.report.speed import MILLI, Timed, calls_of_an_image
+from bench.report.speed import MILLI, Timed, calls_of_an_image, span
 from bench.report.speed import READ as SPEED
 
 TABLE = "engines"
@@ -69,6 +68,7 @@ def engines(run: RunLike) -> c.Table | None:
     if not asked(run, TABLE):
         return None
     found = runs(run)
+    beside = [(one, _compared(one, found)) for one in found]
     made = calls_of_an_image(run)
     header = [("", "", name) for name in ("Device", "Batch", "Network", "Engine")]
     header += [("One call", name, "ours") for name in ("median (ms)", "GMACs/s", "of the ceiling")]
@@ -81,8 +81,8 @@ def engines(run: RunLike) -> c.Table | None:
         "times as fast is the median over rounds of the ratio of two times of one round. Both "
         "networks get every engine; the ceiling is the fastest convolution or product that this "
         "machine was seen to make in float32, so that bfloat16 may pass it.",
-        c.tidy(line for one in found for line in _lines(run, one, found)),
-        c.layout(header, [_cells(one, found, made) for one in found]),
+        c.tidy(line for one, compared in beside for line in _lines(run, one, compared)),
+        c.layout(header, [_cells(one, compared, made) for one, compared in beside]),
         4,
         (*_noisy(found), *fault_notes(run, ("latency", "roofline"), table=TABLE)),
     )
@@ -107,11 +107,10 @@ def _compared(one: Run, found: list[Run]) -> list[c.Value]:
     return [one.times_as_fast_as(other) for other in others]
 
 
-def _cells(one: Run, found: list[Run], made: tuple[int, str] | None) -> list[str]:
-    row, under = one.row, one.reached
-    seconds = floating(row["latency_s"])
+def _cells(one: Run, compared: list[c.Value], made: tuple[int, str] | None) -> list[str]:
+    seconds, under = floating(one.row["latency_s"]), one.reached
     cells = [
-        ", ".join(filter(None, (str(row["device"]), plural(integer(row["threads"]), "thread")))),
+        one.where,
         str(one.batch),
         printed(one.backbone),
         one.way,
@@ -121,16 +120,14 @@ def _cells(one: Run, found: list[Run], made: tuple[int, str] | None) -> list[str
     ]
     if made:
         cells.append(c.seconds(seconds * made[0] / one.batch))
-    return cells + [_with_interval(value) for value in _compared(one, found)]
+    return cells + [_with_interval(value) for value in compared]
 
 
 def _with_interval(value: c.Value) -> str:
     if value.value is None:
         return c.DASH
     bounded = value.low and value.high is not None
-    interval = (
-        f"{c.number(value.low, 2)} to {c.number(value.high, 2)}" if bounded else "not bounded"
-    )
+    interval = span(value.low, value.high, 2) if bounded else "not bounded"
     return f"{c.number(value.value, 2)} ({interval})"
 
 
@@ -144,7 +141,7 @@ def _noisy(found: list[Run]) -> list[str]:
     ]
 
 
-def _lines(run: RunLike, one: Run, found: list[Run]) -> list[c.Line]:
+def _lines(run: RunLike, one: Run, compared: list[c.Value]) -> list[c.Line]:
     words = f"{one.row['device']}, {one.way}, {integer(one.row['repeats']) or '?'} rounds"
     row = f"{printed(one.backbone)}, {one.way}, batch {one.batch}"
     place = c.Place(TABLE, row, "3x64x64", words)
@@ -154,7 +151,7 @@ def _lines(run: RunLike, one: Run, found: list[Run]) -> list[c.Line]:
         ("multiply-adds per second", "GMACs/s"): c.Value(under.rate if under else None),
         ("share of the compute ceiling", "1"): c.Value(under.share if under else None),
     }
-    for name, value in zip(COMPARED, _compared(one, found), strict=True):
+    for name, value in zip(COMPARED, compared, strict=True):
         values[f"times as fast as {name}", "1"] = value
     return [
         c.line(run, place, metric, ours=value, judged=(None, None))

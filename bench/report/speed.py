@@ -65,6 +65,12 @@ class Timed:
         """Images of a call."""
         return integer(self.row["batch"]) or 1
 
+    @property
+    def where(self) -> str:
+        """The device, and how many threads of it."""
+        threads = plural(integer(self.row["threads"]), "thread")
+        return ", ".join(filter(None, (str(self.row["device"]), threads)))
+
     def number(self, column: str, factor: float = 1.0) -> float | None:
         """Return a number of the row."""
         value = floating(self.row[column])
@@ -146,11 +152,11 @@ def _cells(one: Timed, made: tuple[int, str] | None, *, cuda: bool) -> list[str]
     row, under = one.row, one.reached
     median, per_image = one.number("latency_s", MILLI), one.number("latency_s", MILLI / one.batch)
     cells = [
-        ", ".join(filter(None, (str(row["device"]), plural(integer(row["threads"]), "thread")))),
+        one.where,
         str(one.batch),
         printed(one.backbone),
         c.number(median, 1),
-        _range(one.number("latency_q1_s", MILLI), one.number("latency_q3_s", MILLI), 1),
+        span(one.number("latency_q1_s", MILLI), one.number("latency_q3_s", MILLI), 1),
         c.number(one.number("repeats"), 0),
         c.number(per_image, 1),
         c.number(one.number("latency_per_evaluation_s", MILLI), 2),
@@ -181,10 +187,11 @@ def _interval(one: Timed) -> str:
     low, high = one.number("ratio_low"), one.number("ratio_high")
     if not low or high is None:
         return "not bounded"
-    return _range(low, high, 3)
+    return span(low, high, 3)
 
 
-def _range(low: float | None, high: float | None, digits: int) -> str:
+def span(low: float | None, high: float | None, digits: int) -> str:
+    """Return an interval in words; a dash where an end is missing."""
     if low is None or high is None:
         return c.DASH
     return f"{c.number(low, digits)} to {c.number(high, digits)}"

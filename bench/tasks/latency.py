@@ -53,16 +53,14 @@ class Built:
     engine: Row = field(default_factory=lambda: EAGER)
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured(Built):
     """One network, ready to be timed."""
 
-    key: str
-    spec: Row
-    engine: Row
-    network: nn.Module
     call: audit.TimedCall
     """Of what the engine made of the network."""
+    tolerance: float
+    """How far that may be from what the network itself returns."""
     books: Books
     nfe: int | None
     """Evaluations of ODE fields in one call; None where it depends on the input."""
@@ -203,7 +201,10 @@ def _prepared(one: Built, spec: Row, context: Context) -> Measured:
     peak = measure_peak(call, device, weights_mib=mib_of_weights(one.network))
     books = keep_books(one.network, *call.inputs)
     nfe = None if is_adaptive(one.network) else books.nfe
-    return Measured(one.key, one.spec, one.engine, one.network, call, books, nfe, peak)
+    return Measured(
+        one.key, one.spec, one.network, one.engine,
+        call=call, tolerance=engine.tolerance, books=books, nfe=nfe, peak=peak,
+    )  # fmt: skip
 
 
 def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
@@ -215,11 +216,8 @@ def _audit(one: Measured, spec: Row, context: Context) -> audit.Audit:
     twin = _built(one.spec, spec, context).network
     twin.load_state_dict(one.network.state_dict())
     error = audit.output_error(one.call, twin)
-    if one.engine != EAGER:
-        low = "bfloat16" in one.engine["name"]
-        return audit.Audit(error, tolerance=audit.BFLOAT16 if low else audit.REORDERED)
-    if not spec.get("repeat_inputs", True):
-        return audit.Audit(error)
+    if one.engine != EAGER or not spec.get("repeat_inputs", True):
+        return audit.Audit(error, tolerance=one.tolerance)
     repeated = audit.repeated_input(
         twin,
         one.call.draw,

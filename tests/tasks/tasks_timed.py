@@ -8,6 +8,7 @@ from torch import nn
 from bench import canonical
 from bench.api import Cell, Kind, Solution
 from bench.engines.eager import Eager
+from bench.metrics.audit import REORDERED
 
 TIMED = {
     **{"channels": 3, "image_size": 8, "batch": 1, "threads": 1},
@@ -96,6 +97,8 @@ class Halved(nn.Module):
 
 class Halving:
     """The engine that makes them."""
+
+    tolerance = REORDERED
 
     @staticmethod
     def prepare(network, *inputs):
