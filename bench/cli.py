@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913 - an option each
     chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=overrides)
     session = settle(experiments, chosen, device=device, only=only, out=out)
     if dry_run:
-        show_plan(session, as_json)
+        show_plan(session, workers, as_json)
         return
     raise typer.Exit(_run(session, workers, fresh=fresh, offline=offline, as_json=as_json))
 
@@ -89,6 +89,8 @@ def _run(session, workers: int, *, fresh: bool, offline: bool, as_json: bool) ->
     console = Console(stderr=as_json)
     if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:
         console.print("note: the bm3d package is licensed for non-commercial use only")
+    if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
+        console.print(session.forecast(workers).words(), soft_wrap=True, highlight=False)
     finished, display = measured(session, console, workers, fresh=fresh, offline=offline)
     folders = session.folders
     if not report_is_current(finished, folders):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import assets, canonical, merkle, provenance, weights
 from bench.api import Kind
@@ -19,9 +19,13 @@ from bench.plan import Plan, chosen_experiments, findings, make_plan, plugins, s
 from bench.record import FAULTY, LARGEST
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
+from bench.settling import REUSED
 from bench.stopping import wound_up_by_signals
 from bench.store import Record, Store
 from bench.trust import CANARY, failed_canary
+
+if TYPE_CHECKING:
+    from bench.forecast.forecast import Forecast
 
 LIMITS = ("cell_limit_s", "cell_memory_gib")
 """Settings that change no number, and so not what a run is called."""
@@ -111,6 +115,15 @@ class Session:
                 }
             )
         return lines
+
+    def forecast(self, workers: int) -> "Forecast":
+        """Return how long what is not measured yet will take; a few calls are timed for it."""
+        from bench.forecast.forecast import forecast
+
+        store = Store(self.folders.store)
+        records = {planned.key: store.peek(planned.key) for planned in self.plan}
+        done = {key for key, record in records.items() if record and record["status"] in REUSED}
+        return forecast(self.plan, records.keys() - done, device=self.device, workers=workers)
 
     def _from_run(self, folder: Path) -> str:
         return os.path.relpath(folder.resolve(), self.folders.run.resolve())

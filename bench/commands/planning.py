@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.options import (
+    WORKERS,
     BudgetName,
     BudgetOption,
     DatasetOption,
@@ -17,6 +18,7 @@ from bench.options import (
     SetOption,
     SettingsOption,
     Words,
+    WorkersOption,
 )
 
 
@@ -26,6 +28,7 @@ def plan(  # noqa: PLR0913 - an option each
     dataset: DatasetOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
+    workers: WorkersOption = WORKERS,
     only: OnlyOption = None,
     settings: SettingsOption = None,
     sets: SetOption = None,
@@ -43,22 +46,25 @@ def plan(  # noqa: PLR0913 - an option each
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the cells of a run and which are measured already, or say what a difference needs."""
+    """List the cells of a run and how long they will take, or say what a difference needs."""
     from bench.session import Folders, chosen_budget, run_name, settle
 
     chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=sets or [])
     if resolve is None:
         session = settle(experiments, chosen, device=device, only=only, out=out)
-        show_plan(session, as_json)
+        show_plan(session, workers, as_json)
         return
     folders = runs or [Folders.of(out, run_name(experiments, chosen, only)).run]
     _show_needs(experiments, folders, resolve, metric=metric, as_json=as_json)
 
 
-def show_plan(session, as_json: bool) -> None:
-    """Print a line per cell."""
+def show_plan(session, workers: int, as_json: bool) -> None:
+    """Print a line per cell, and how long the run will take."""
     lines = session.lines()
+    to_come = session.forecast(workers)
     if as_json:
+        for line in lines:
+            line["forecast_s"] = to_come.seconds.get(line["key"])
         print(json.dumps(lines, indent=1))
         return
     for line in lines:
@@ -66,6 +72,8 @@ def show_plan(session, as_json: bool) -> None:
         print(f"{line['key'][:12]}  {kind:<7}  {line['label']:<60}  {line['state']}")
     todo = sum(line["state"] == "to do" for line in lines)
     print(f"{len(lines)} cells, {todo} to do")
+    if to_come.seconds:
+        print(to_come.words())
 
 
 def _show_needs(

@@ -1,0 +1,121 @@
+"""How fast this machine is at the moment: a few calls of each denoiser, timed in one thread."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import canonical
+from bench.api import Kind, Level
+from bench.registry import build
+from bench.tasks.scoring import Scorer
+
+BATCH = 4
+"""Images of a call that is timed."""
+TURNS = 3
+"""The fastest call counts: the first is a warm-up, and others may be disturbed."""
+LONG_S = 0.5
+"""Once so long was spent on a call, its warm-up no longer matters."""
+LEVEL = Level(0.2)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Per image."""
+
+    call: float
+    """Of one call of a denoiser without gradients."""
+    update: float = 0.0
+    """Of one update of its training; 0 where it has none."""
+
+
+@dataclass
+class Pace:
+    """Times each denoiser once."""
+
+    device: str
+    _known: dict[str, Seconds] = field(default_factory=dict)
+
+    def of_denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds:
+        """Return how long a denoiser takes for images of so many channels and pixels a side.
+
+        Raises:
+            BenchError: If it cannot be built here.
+        """
+        return self._once({"spec": spec, "shape": shape}, lambda: self._denoiser(spec, shape))
+
+    def of_scoring(self, shape: tuple[int, int]) -> Seconds:
+        """Return how long scoring an estimate takes."""
+        return self._once({"shape": shape}, lambda: self._scoring(shape))
+
+    def _once(self, key: Mapping[str, Any], measure: Callable[[], Seconds]) -> Seconds:
+        name = canonical.digest(key)
+        if name not in self._known:
+            with _one_thread():
+                self._known[name] = measure()
+        return self._known[name]
+
+    def _denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds:
+        channels, size = shape
+        options = {key: value for key, value in spec.items() if key != "name"}
+        built = build(Kind.DENOISER, spec["name"], channels=channels, image_size=size, **options)
+        if isinstance(built, nn.Module):
+            built.to(self.device)
+        images, training = self._images(shape), _Updates(self.device)
+        built.fit(images, [LEVEL], training, 0)
+        call = _least(lambda: built.denoise(images, LEVEL, torch.randn_like), self.device)
+        return Seconds(call / BATCH, training.seconds / BATCH)
+
+    def _scoring(self, shape: tuple[int, int]) -> Seconds:
+        scorer, images = Scorer.on(self.device), self._images(shape)
+        return Seconds(_least(lambda: scorer(images, images.flip(0)), self.device) / BATCH)
+
+    def _images(self, shape: tuple[int, int]) -> Tensor:
+        channels, size = shape
+        rng = torch.Generator().manual_seed(0)
+        return torch.rand(BATCH, channels, size, size, generator=rng).to(self.device)
+
+
+@dataclass
+class _Updates:
+    """A trainer that times an update and leaves the denoiser untrained."""
+
+    device: str
+    seconds: float = 0.0
+
+    def train(self, module: Any, clean: Tensor, seed: int) -> None:
+        """Time one update on all of the images."""
+        optimiser = torch.optim.Adam(module.parameters(), lr=0.0)
+
+        def update() -> None:
+            optimiser.zero_grad(set_to_none=True)
+            module.loss(clean, torch.Generator(clean.device).manual_seed(seed)).backward()
+            optimiser.step()
+
+        self.seconds = _least(update, self.device)
+
+
+def _least(call: Callable[[], object], device: str) -> float:
+    seconds: list[float] = []
+    while len(seconds) < TURNS and sum(seconds) < LONG_S:
+        started = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run as the cells do, whose threads are one each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
