@@ -1,35 +1,22 @@
-"""Time, memory and deterministic cost of every registered backbone."""
+"""Time, memory and deterministic cost of every registered backbone, and of the paper's pair."""
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.metrics.cost.authors import authors_macs
+from asv_bench.setting import PAIR, SIZE, Brief, network, operators
+from bench.api import Kind
 from bench.registry import build, names
 
-SIZE = 32
-SCALE = 0.25
+BATCH = 4
 
 
-class Dispatched(TorchDispatchMode):
-    """Counts the operators that run inside."""
-
-    calls = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
-
-
-class Backbones:
+class Backbones(Brief):
     """One network call at batch 1, 3x32x32, a quarter of the width, one thread."""
 
     params = names("backbone")
     param_names = ("backbone",)
 
     def setup(self, backbone):
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        self.network = build("backbone", backbone, channels=3, image_size=SIZE, scale=SCALE).eval()
+        self.network = network(backbone).eval()
         self.inputs = torch.randn(1, 3, SIZE, SIZE), torch.full((1,), 500.0)
 
     def time_call(self, backbone):
@@ -37,13 +24,14 @@ class Backbones:
             self.network(*self.inputs)
 
     def peakmem_call(self, backbone):
-        with torch.inference_mode():
-            self.network(*self.inputs)
+        self.time_call(backbone)
 
     def track_parameters(self, backbone):
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def track_macs(self, backbone):
+        from bench.metrics.cost.authors import authors_macs
+
         return authors_macs(self.network, *self.inputs)
 
     def track_evaluations(self, backbone):
@@ -51,10 +39,7 @@ class Backbones:
         return trace(*self.inputs).nfe if trace else 0
 
     def track_operators(self, backbone):
-        """Count what is dispatched one by one: what a processor pays for in overhead."""
-        with Dispatched() as counted, torch.inference_mode():
-            self.network(*self.inputs)
-        return counted.calls
+        return operators(lambda: self.time_call(backbone))
 
     track_parameters.unit = "parameters"
     track_operators.unit = "operators"
@@ -62,13 +47,50 @@ class Backbones:
     track_evaluations.unit = "field evaluations"
 
 
-class CommandLine:
-    """What a person waits for before anything is measured."""
+ELSEWHERE = ("compiled", "graph")
+"""Engines that take minutes to compile, or need CUDA."""
 
-    def timeraw_help(self):
-        return """
-        import contextlib, io
-        from bench.cli import run_command_line
-        with contextlib.redirect_stdout(io.StringIO()):  # asv reads the time from standard output
-            run_command_line(["--help"])
-        """
+
+class Engines(Brief):
+    """One network call of the pair on every engine that needs neither a compiler nor a GPU."""
+
+    known = names("engine") if "engine" in list(Kind) else []
+    params = ([name for name in known if name not in ELSEWHERE], PAIR)
+    param_names = ("engine", "backbone")
+
+    def setup(self, engine, backbone):
+        plain = network(backbone).eval()
+        self.inputs = torch.randn(1, 3, SIZE, SIZE), torch.full((1,), 500.0)
+        with torch.inference_mode():
+            self.call = build("engine", engine).prepare(plain, *self.inputs)
+
+    def time_call(self, engine, backbone):
+        with torch.inference_mode():
+            self.call(*self.inputs)
+
+
+class Training(Brief):
+    """One update of Adam on a batch of 4."""
+
+    params = PAIR
+    param_names = ("backbone",)
+
+    def setup(self, backbone):
+        from models.diffusion import Diffusion
+
+        self.model = Diffusion(network(backbone).train())
+        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.batch = torch.rand(BATCH, 3, SIZE, SIZE)
+
+    def time_update(self, backbone):
+        self.optimizer.zero_grad()
+        self.model.loss(self.batch, torch.Generator().manual_seed(0)).backward()
+        self.optimizer.step()
+
+    def peakmem_update(self, backbone):
+        self.time_update(backbone)
+
+    def track_operators(self, backbone):
+        return operators(lambda: self.time_update(backbone))
+
+    track_operators.unit = "operators"

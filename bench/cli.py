@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench.api import BenchError
+from bench.commands.compare import compare
 from bench.commands.measure import measured
 from bench.commands.planning import plan, show_plan
 from bench.commands.score import score
@@ -193,19 +194,7 @@ def check(folder: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
     print(f"VALID: {len(finished.records)} records")
 
 
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN")],
-    second: Annotated[Path, typer.Argument(metavar="RUN")],
-) -> None:
-    """Show the numbers of two runs side by side, with their ratio."""
-    from bench.check import side_by_side
-    from bench.runs import load_run
-
-    table = side_by_side(load_run(first), load_run(second))
-    if table.empty:
-        raise BenchError("the two runs have no number in common; compare runs of one experiment")
-    print(table.to_string(index=False))
+app.command()(compare)
 
 
 @app.command()
