@@ -32,6 +32,8 @@ from bench.errors import Paused as Paused
 from bench.errors import Skip as Skip
 from bench.errors import StorageError as StorageError
 from bench.named_options import options_of as options_of
+from bench.published import PictureSet as PictureSet
+from bench.published import Pretrained as Pretrained
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +55,7 @@ class Kind(StrEnum):
     SCHEDULE = "schedule"
     RECIPE = "recipe"
     DATASET = "dataset"
+    TESTSET = "testset"
     FEATURES = "features"
     EXPERIMENT = "experiment"
     TASK = "task"

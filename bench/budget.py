@@ -14,6 +14,7 @@ from bench.api import BenchError
 from bench.inputs import printable
 from bench.registry import unknown
 from bench.settings import (
+    Classics,
     Costs,
     Count,
     Denoising,
@@ -35,9 +36,13 @@ class Train(Settings):
     updates: Count = 500_000
     """Parameter updates of a diffusion network."""
     classic_updates: Count = 50_000
-    """Parameter updates of DnCNN and the autoencoder."""
+    """Parameter updates of the autoencoder and of generators."""
     classic_batch: Count = 128
     classic_learning_rate: Positive = 1e-3
+    dncnn_updates: Count = 50_000
+    """Of DnCNN, of which one costs eight of the autoencoder's."""
+    dncnn_batch: Count = 128
+    dncnn_learning_rate: Positive = 1e-3
     batch: Count = 128
     learning_rate: Positive = 2e-4
     beta1: Fraction = 0.9
@@ -62,7 +67,8 @@ class Train(Settings):
 
     @model_validator(mode="after")
     def _an_image_for_each_part(self) -> Self:
-        parts, fewest = self.accumulate * self.processes, min(self.batch, self.classic_batch)
+        fewest = min(self.batch, self.classic_batch, self.dncnn_batch)
+        parts = self.accumulate * self.processes
         if parts > fewest:
             raise ValueError(f"{parts} parts of a batch of {fewest}, expected an image in each")
         return self
@@ -91,6 +97,7 @@ class Budget(Settings):
     generation: Generation = Generation()
     samplers: Samplers = Samplers()
     denoising: Denoising = Denoising()
+    classics: Classics = Classics()
     timing: Timing = Timing()
     costs: Costs = Costs()
 
@@ -113,13 +120,23 @@ BUDGETS = {
             classic_updates=400,
             classic_batch=16,
             classic_learning_rate=5e-3,
+            dncnn_updates=200,
+            dncnn_batch=8,
+            dncnn_learning_rate=1e-2,
             validations=8,
         ),
         generation=Generation(steps=(5, 10, 20, 50), n_generated=192, n_real=192, blocks=8),
         samplers=Samplers(
             steps=(5, 10, 20), n_generated=48, blocks=8, distil_updates=60, estimate_images=48
         ),
-        denoising=Denoising(n_images=16, n_one_step=96, stride=10, classic_scale=0.25),
+        denoising=Denoising(
+            n_images=16, n_one_step=96, stride=10, classic_scale=0.25, trainings=("blind",)
+        ),
+        classics=Classics(
+            denoisers=("identity", "dncnn-kair-25", "bm3d-torch"),
+            testsets=("set12",),
+            sigmas_255=(25,),
+        ),
         timing=Timing(repeats=15, most_s=6.0),
         costs=Costs(
             batches=(16,),
@@ -141,6 +158,8 @@ BUDGETS = {
             ema=0.999,
             classic_updates=3_000,
             classic_batch=32,
+            dncnn_updates=3_000,
+            dncnn_batch=32,
             validations=20,
         ),
         generation=Generation(steps=(5, 10, 20, 50), n_generated=256, n_real=2_000),

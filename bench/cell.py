@@ -9,10 +9,12 @@ if TYPE_CHECKING:
 
     from bench.api import Estimate, Kind
 
-TOLD = ("t", "steps", "split", "device", "spacing", "start", "student", "batch")
+TOLD = ("t", "steps", "split", "device", "spacing", "start", "student", "batch", "sigma_255")
 """What a label says of a specification beside the names of plug-ins."""
 EAGER = {"name": "eager"}
 """The usual engine, which goes without saying."""
+ASSUMED = "assumed_sigma"
+"""The option after a denoiser's name that it is told in place of the noise's own sigma."""
 UNIFORM = "uniform"
 """The usual spacing of steps, which goes without saying."""
 Row = dict[str, Any]

@@ -23,6 +23,7 @@ IDENTITY = [
     "task", "backbone", "denoiser", "dataset", "features", "sampler", "steps", "t", "part",
     "estimate", "metric", "calls", "batch", "threads", "image_size", "channels", "scale",
     "recipe", "spacing", "generator", "start", "student", "table",
+    "testset", "sigma_255",
 ]  # fmt: skip
 MEASURES = [
     "parameters", "gmacs_authors", "gmacs_fvcore", "gmacs_torch", "nfe", "checkpoint_mib",

@@ -84,11 +84,12 @@ def _run(session, workers: int, *, fresh: bool, offline: bool, as_json: bool) ->
     from rich.console import Console
 
     from bench.report import write_report
+    from bench.report.classics import told as published_beside
     from bench.report_stamp import report_is_current, stamp_report
     from bench.session import exit_code, lacking
 
     console = Console(stderr=as_json)
-    if "bm3d" in session.budget.denoising.classics and "table4" in session.experiments:
+    if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
         console.print("note: the bm3d package is licensed for non-commercial use only")
     if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
         console.print(session.forecast(workers).words(), soft_wrap=True, highlight=False)
@@ -100,6 +101,8 @@ def _run(session, workers: int, *, fresh: bool, offline: bool, as_json: bool) ->
     counts = finished.manifest["counts"]
     _warn_of_noise(console, finished)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    for line in published_beside(finished):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{display.measured} cells measured of {len(session.plan)}: {told}")
     console.print(f"tables: {folders.tables}", soft_wrap=True)
     console.print(f"report: {folders.report / 'report.html'}", soft_wrap=True)

@@ -56,6 +56,7 @@ def _groups() -> dict[str, tuple[Probe, ...]]:
         "Data sets": (
             Probe("the data that ship with the package", p.shipped_data, required=True),
             Probe("the data sets", p.datasets),
+            Probe("the test sets", p.testsets),
         ),
     }
 

@@ -219,11 +219,20 @@ def shipped_data() -> Iterator[Finding]:
 
 def datasets() -> Iterator[Finding]:
     """Yield where the others are, or how to get them."""
-    for entry in entries(Kind.DATASET):
-        if entry.name in (*SHIPPED, "folder"):
+    yield from _places(Kind.DATASET, (*SHIPPED, "folder"))
+
+
+def testsets() -> Iterator[Finding]:
+    """Yield where the published test sets are, or how to get them."""
+    yield from _places(Kind.TESTSET)
+
+
+def _places(kind: Kind, except_for: tuple[str, ...] = ()) -> Iterator[Finding]:
+    for entry in entries(kind):
+        if entry.name in except_for:
             continue
         try:
-            counts = build(Kind.DATASET, entry.name).manifest().get("counts", {})
+            counts = build(kind, entry.name).manifest().get("counts", {})
         except Missing as error:
             yield MISSING, entry.name, _mending(str(error))
         except BenchError as error:

@@ -77,6 +77,16 @@ FETCHABLE: dict[str, tuple[Remote, ...]] = {
             "weights/pt_inception-2015-12-05-6726825d.pth",
         ),
     ),
+    "dncnn-kair-25": (
+        Remote(
+            (
+                "https://raw.githubusercontent.com/cszn/KAIR/"
+                "fc1732f4a4514e42ce15e5b3a1e18c828af47a1e/model_zoo/dncnn_25.pth",
+            ),
+            "0451a70de9b672ae037270498fbb1c17a1c1c4403785df586ff65df5b858e5b0",
+            "weights/dncnn_25.pth",
+        ),
+    ),
     "cifar10": (
         Remote(
             ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),

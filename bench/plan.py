@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench import canonical, code, provenance
+from bench import canonical, code, provenance, weights
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
 from bench.possible import refuse_impossible, refuse_unknown_samplers
@@ -53,6 +53,8 @@ def study_for(budget: Budget) -> Study:
         (Kind.FEATURES, (generation.features,)),
         (Kind.SCHEDULE, (budget.schedule,)),
         (Kind.GENERATOR, budget.samplers.generators),
+        (Kind.DENOISER, budget.classics.denoisers),
+        (Kind.TESTSET, budget.classics.testsets),
     ):
         for name in chosen:
             find(kind, name)
@@ -209,8 +211,11 @@ class _Keys:
         data = None
         for kind, spec in plugins(cell.spec):
             modules.update(plugin_modules(kind, spec["name"]))
-            if kind is Kind.DATASET:
-                data, unavailable = self._manifest(spec)
+            if kind in (Kind.DATASET, Kind.TESTSET):
+                data, missing = self._manifest(kind, spec)
+                unavailable = unavailable or missing
+            elif kind is Kind.DENOISER:
+                unavailable = unavailable or missing_weights(spec["name"])
         deciding = sorted(modules)
         basis: dict[str, Any] = {
             "task": cell.task,
@@ -226,12 +231,12 @@ class _Keys:
             basis["machine"] = provenance.machine()
         return canonical.digest(basis), basis, unavailable
 
-    def _manifest(self, spec: Mapping[str, Any]) -> tuple[Any, str]:
-        name = canonical.dumps(spec)
+    def _manifest(self, kind: Kind, spec: Mapping[str, Any]) -> tuple[Any, str]:
+        name = canonical.dumps([kind, spec])
         if name not in self._manifests:
             parameters = {key: value for key, value in spec.items() if key != "name"}
             try:
-                found = build(Kind.DATASET, spec["name"], **parameters).manifest(), ""
+                found = build(kind, spec["name"], **parameters).manifest(), ""
             except Missing as error:
                 found = None, str(error)
             self._manifests[name] = found
@@ -244,6 +249,12 @@ def plugins(spec: Mapping[str, Any]) -> Iterable[tuple[Kind, Mapping[str, Any]]]
         if word in KINDS:
             for item in value if isinstance(value, list | tuple) else [value]:
                 yield KINDS[word], item
+
+
+def missing_weights(denoiser: str) -> str:
+    """Return why a denoiser cannot be used here: its published weights are missing; or nothing."""
+    named = getattr(find(Kind.DENOISER, denoiser).build, "weights", None)
+    return str(weights.missing(named)) if named and weights.needed_weights([named]) else ""
 
 
 def plugin_modules(kind: Kind, name: str) -> list[str]:

@@ -31,6 +31,7 @@ PACKAGES = {
     Kind.RECIPE: ("models",),
     Kind.DENOISER: ("models", "baselines"),
     Kind.DATASET: ("bench.data",),
+    Kind.TESTSET: ("bench.testsets",),
     Kind.FEATURES: ("bench.metrics.features",),
     Kind.EXPERIMENT: ("bench.experiments",),
     Kind.TASK: ("bench.tasks",),

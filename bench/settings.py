@@ -34,6 +34,13 @@ SAMPLERS = (
 )
 """Those that are compared unless said otherwise, on the steps that their papers advise."""
 
+CLASSICS = (
+    *("identity", "bm3d", "bm3d-torch", "bm3d-torch+assumed_sigma=0.05"),
+    *("wiener", "conv-ae", "dncnn"),
+)
+"""The denoisers of Table 4 that are no diffusion, with one that is told a wrong sigma."""
+Learning = Literal["one", "level", "blind"]
+
 
 class Settings(BaseModel):
     """A frozen group of settings that refuses unknown names."""
@@ -75,9 +82,28 @@ class Denoising(Settings):
     """Held-out images of the experiment `training`, each restored with one network call."""
     stride: Count = 1
     """Reverse steps per network call; 1 is the paper's."""
-    classics: tuple[Word, ...] = ("identity", "bm3d", "wiener", "conv-ae", "dncnn")
+    classics: tuple[Word, ...] = CLASSICS
+    """With options (`bm3d-torch+assumed_sigma=0.05`: told that sigma, whatever the noise is)."""
     classic_scale: Positive = 1.0
     """Width of DnCNN and the autoencoder against the authors'."""
+    trainings: Annotated[tuple[Learning, ...], Field(min_length=1)] = ("one", "level", "blind")
+    """How those two are trained: at `one_level`, at each level of Table 4, over their range."""
+    one_level: Step = 100
+    """The authors train at sigma 0.1, which is that of step 100 of their schedule."""
+    clipped: bool = False
+    """Whether Tables 2 to 4 have a second block, of the same noisy images clipped to [0, 1]."""
+
+
+class Classics(Settings):
+    """Cross-checks on published test sets: whole pictures, values that the literature knows."""
+
+    denoisers: tuple[Word, ...] = ("identity", "dncnn-kair-25", "bm3d-torch", "bm3d")
+    """One with published weights is measured only where they are for."""
+    testsets: tuple[Word, ...] = ("set12", "bsd68", "cbsd68")
+    sigmas_255: Annotated[tuple[Count | Positive, ...], Field(min_length=1)] = (15, 25, 50)
+    """Noise levels in grey levels, as the literature gives them."""
+    n: Many | Literal["all"] = "all"
+    """The first so many pictures of each set."""
 
 
 class Samplers(Settings):

@@ -79,6 +79,15 @@ _TABLE = (
         licence="Apache-2.0",
         source="the TensorFlow graph of 2015-12-05 that defines the FID, ported to torch",
     ),
+    WeightFile(
+        name="dncnn-kair-25",
+        sha256="0451a70de9b672ae037270498fbb1c17a1c1c4403785df586ff65df5b858e5b0",
+        size=2_224_903,
+        form=Form.TORCH,
+        files=("dncnn_25.pth", "dncnn/kair_dncnn_25.pth"),
+        licence="MIT (KAIR)",
+        source="DnCNN-S of its authors at sigma 25/255, batch norm merged, ported to torch (KAIR)",
+    ),
 )
 TABLE: dict[str, WeightFile] = {entry.name: entry for entry in _TABLE}
 

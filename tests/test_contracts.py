@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bench.api import BenchError, Cell, Kind, Level, Missing, Property
+from bench import weight_files
+from bench.api import BenchError, Cell, Kind, Level, Missing, Pretrained, Property
 from bench.budget import load_budget
 from bench.canaries.processes import solver_canaries
 from bench.plan import study_for
@@ -146,6 +147,12 @@ def test_a_denoiser_gains_or_declares_that_it_does_not(entry, digits):
         denoiser = build(Kind.DENOISER, entry.name, channels=1, image_size=16, scale=0.5)
     trained = hasattr(denoiser, "loss")
     level = Level(sigma=0.3) if trained else LEVEL
+    if isinstance(denoiser, Pretrained):
+        level = denoiser.levels[0]
+        try:
+            denoiser.take(weight_files.read(denoiser.weights))
+        except Missing as fetched_only:
+            pytest.skip(str(fetched_only))
     denoiser.fit(digits, [level], Steps(80 if trained else 0), 0)
     clean = digits[:4]
     noisy = clean + level.sigma * torch.randn(clean.shape, generator=generator("test"))
@@ -218,3 +225,13 @@ def test_a_data_set_says_what_it_is_without_reading_images(entry, tmp_path, monk
     assert data.channels in (1, 3) and data.image_size == 32
     assert data.licence and isinstance(data.mirrors, bool) and isinstance(data.same_data, bool)
     assert data.paper_name in ("MNIST", "CelebA", "LSUN Church", None)
+
+
+@pytest.mark.parametrize("entry", plugins(Kind.TESTSET))
+def test_a_test_set_says_what_it_is_and_how_to_get_it(entry, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    pictures = build(Kind.TESTSET, entry.name)
+    assert pictures.name == entry.name and pictures.channels in (1, 3) and pictures.licence
+    for read in (pictures.manifest, pictures.pictures, lambda: pictures.same_data):
+        with pytest.raises(Missing, match="BENCH_DATA_DIR"):
+            read()

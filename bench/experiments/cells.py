@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.api import Cell
-from bench.experiments.trained import classic, is_trained, train_backbone, train_classic
+from bench.experiments.noised import denoise as denoise
+from bench.experiments.noised import denoised as denoised
+from bench.experiments.noised import one_step as one_step
+from bench.experiments.trained import train_backbone
 from bench.experiments.ways import Way, way_of
 from bench.plan import Study
-from bench.registry import DIFFUSION
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -174,8 +176,15 @@ def roofline(study: Study) -> Cell:
     return Cell("roofline", spec, timing=True)
 
 
-def restore(study: Study, backbone: str, t: int) -> Cell:
-    """Return the step-by-step restoration of images noised to step t."""
+def restore(study: Study, backbone: str, t: int, *, clipped: bool = False) -> Cell:
+    """Return the step-by-step restoration of images noised to step t.
+
+    Args:
+        study: Budget and data set.
+        backbone: The network.
+        t: Noising step.
+        clipped: Whether it begins with the noisy images clipped to [0, 1].
+    """
     budget = study.budget
     return Cell(
         "restore",
@@ -188,48 +197,9 @@ def restore(study: Study, backbone: str, t: int) -> Cell:
             "n": budget.denoising.n_images,
             "micro_batch": budget.micro_batch,
             "seed": budget.seed,
+            **({"clipped": {"name": "clipped"}} if clipped else {}),
         },
         uses=(train_backbone(study, backbone),),
-    )
-
-
-def denoise(study: Study, denoiser: str, t: int) -> Cell:
-    """Return what a classic denoiser makes of images noised to step t."""
-    budget = study.budget
-    trained = is_trained(denoiser)
-    return Cell(
-        "denoise",
-        {
-            "denoiser": classic(study, denoiser),
-            "dataset": study.dataset,
-            "schedule": {"name": budget.schedule},
-            "t": t,
-            "n": budget.denoising.n_images,
-            "micro_batch": budget.micro_batch,
-            "seed": budget.seed,
-        },
-        uses=(train_classic(study, denoiser),) if trained else (),
-    )
-
-
-def one_step(study: Study, denoiser: str, t: int) -> Cell:
-    """Return what one network call, or a classic denoiser, makes of held-out images."""
-    budget = study.budget
-    backbone = denoiser.removeprefix(DIFFUSION)
-    network = backbone != denoiser
-    return Cell(
-        "denoise",
-        {
-            "denoiser": study.diffusion(backbone) if network else classic(study, denoiser),
-            "dataset": study.dataset,
-            "schedule": {"name": budget.schedule},
-            "t": t,
-            "n": budget.denoising.n_one_step,
-            "micro_batch": budget.micro_batch,
-            "seed": budget.seed,
-            "table": "training",
-        },
-        uses=(train_backbone(study, backbone),) if network else (),
     )
 
 

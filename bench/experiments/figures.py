@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bench.api import Cell, Kind, register
-from bench.experiments import cells, table1, table2, table4, table5
+from bench.experiments import cells, restorations, table1, table2, table4, table5
 from bench.plan import Study
 
 
@@ -13,4 +13,7 @@ def plan(study: Study) -> Iterator[Cell]:
     yield from cells.canaries(study, timing=True)
     yield cells.ladder(study)
     for table in (table1, table2, table4, table5):
-        yield from table.plan(study)
+        for cell in table.plan(study):
+            yield cell
+            if restorations.is_compared(cell, study.budget.denoising.trainings):
+                yield restorations.perception(study, cell)

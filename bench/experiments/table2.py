@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bench.api import Cell, Kind, register
-from bench.experiments import cells
+from bench.experiments import cells, restorations
 from bench.plan import Study
 
 
@@ -11,6 +11,6 @@ from bench.plan import Study
 def plan(study: Study) -> Iterator[Cell]:
     """Yield the cells of this experiment."""
     yield from cells.canaries(study)
-    for t in study.budget.denoising.levels:
-        for backbone in study.budget.backbones:
-            yield cells.restore(study, backbone, t)
+    yield from restorations.step_by_step(study)
+    for backbone in study.budget.backbones:
+        yield restorations.notebook(study, backbone)

@@ -1,12 +1,18 @@
 """The trainings that other cells use: networks, classic denoisers, generators, students."""
 
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
-from bench.api import Cell, Kind
+from bench.api import BenchError, Cell, Kind
+from bench.cell import ASSUMED as ASSUMED
+from bench.named_options import as_declared, named, options_of
 from bench.plan import Study
-from bench.registry import find
+from bench.registry import find, unknown
 
 DISTILLATION = "progressive"
+BUILT_WITH = ("channels", "image_size", "scale")
+"""What the harness says when it builds a denoiser; no options."""
 
 
 def is_trained(name: str, kind: Kind = Kind.DENOISER) -> bool:
@@ -14,11 +20,21 @@ def is_trained(name: str, kind: Kind = Kind.DENOISER) -> bool:
     return hasattr(find(kind, name).build, "loss")
 
 
-def _training(study: Study, *, classic: bool) -> dict[str, Any]:
-    """Return the training settings of diffusion networks, or of classic denoisers."""
+CLASSIC, DNCNN = "classic", "dncnn"
+OWN = ("updates", "batch", "learning_rate")
+"""Settings that classic denoisers have of their own: `classic_updates`, `dncnn_updates`."""
+
+
+def _training(study: Study, of: str = "") -> dict[str, Any]:
+    """Return the training settings of diffusion networks, or of a classic denoiser of that name.
+
+    One without settings of its own, such as a generator, has those of all classics.
+    """
     settings = study.budget.train.model_dump()
-    own = {name: settings.pop(f"classic_{name}") for name in ("updates", "batch", "learning_rate")}
-    return {**settings, **own, "passes": 0.0} if classic else settings
+    own = {
+        group: {name: settings.pop(f"{group}_{name}") for name in OWN} for group in (CLASSIC, DNCNN)
+    }
+    return {**settings, **own.get(of, own[CLASSIC]), "passes": 0.0} if of else settings
 
 
 def train_backbone(study: Study, backbone: str) -> Cell:
@@ -28,7 +44,7 @@ def train_backbone(study: Study, backbone: str) -> Cell:
         {
             "denoiser": study.diffusion(backbone),
             "dataset": study.dataset,
-            "training": _training(study, classic=False),
+            "training": _training(study),
             "levels": [],
             "seed": study.budget.seed,
         },
@@ -36,22 +52,72 @@ def train_backbone(study: Study, backbone: str) -> Cell:
 
 
 def classic(study: Study, denoiser: str) -> dict[str, Any]:
-    """Return the specification of a classic denoiser; only learnt ones have a width."""
+    """Return the specification of a classic denoiser; only learnt ones have a width.
+
+    Raises:
+        BenchError: If an option after its name is not known, or no sigma.
+    """
     width = {"scale": study.budget.denoising.classic_scale} if is_trained(denoiser) else {}
-    return {"name": denoiser, **width}
+    return {"name": _in_one_form(denoiser), **width}
 
 
-def train_classic(study: Study, denoiser: str) -> Cell:
-    """Return the blind training of a classic denoiser over Table 4's range of levels."""
+def _in_one_form(text: str) -> str:
+    """Return a denoiser's name with its options: two spellings of one meaning are one cell."""
+    entry = find(Kind.DENOISER, text)
+    name, options = options_of(text)
+    parameters = inspect.signature(entry.build).parameters
+    known = [option for option in parameters if option not in BUILT_WITH]
+    if not is_trained(text):
+        known.append(ASSUMED)
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of denoiser '{name}'", option, known)
+    if ASSUMED in options:
+        sigma = as_declared(options[ASSUMED], float)
+        if sigma is None or sigma <= 0:
+            raise BenchError(
+                f"'{text}': {ASSUMED} is {options[ASSUMED]}, expected a positive number"
+            )
+        options[ASSUMED] = sigma
+    return named(name, options)
+
+
+def levels_of(study: Study, training: str, t: int) -> list[int]:
+    """Return the noising steps that a classic denoiser learns at for its row at step t.
+
+    Args:
+        study: Budget and data set.
+        training: "one", "level" or "blind".
+        t: Of Table 4.
+
+    Raises:
+        BenchError: If there is no such training.
+    """
+    denoising = study.budget.denoising
+    levels = {
+        "one": [denoising.one_level],
+        "level": [t],
+        "blind": list(denoising.classic_levels),
+    }
+    if training not in levels:
+        raise unknown("training of a classic denoiser", training, list(levels))
+    return levels[training]
+
+
+def train_classic(study: Study, denoiser: str, levels: Sequence[int]) -> Cell:
+    """Return the training of a classic denoiser at one level, or blind over a range of them."""
     budget = study.budget
+    ends = sorted({min(levels), max(levels)})
     return Cell(
         "train",
         {
             "denoiser": classic(study, denoiser),
             "dataset": study.dataset,
             "schedule": {"name": budget.schedule},
-            "training": _training(study, classic=True),
-            "levels": list(budget.denoising.classic_levels),
+            # Named, so that the label tells one training of a network from another.
+            "noise": {"name": f"t={'-'.join(map(str, ends))}"},
+            "training": _training(study, options_of(denoiser)[0]),
+            "levels": list(levels),
             "seed": budget.seed,
         },
     )
@@ -69,7 +135,7 @@ def train_generator(study: Study, name: str) -> Cell:
         {
             "generator": generator(study, name),
             "dataset": study.dataset,
-            "training": _training(study, classic=True),
+            "training": _training(study, CLASSIC),
             "levels": [],
             "seed": study.budget.seed,
         },
@@ -102,7 +168,7 @@ def _distil(study: Study, backbone: str, steps: int, *, teacher: Cell) -> Cell:
             "denoiser": study.diffusion(backbone),
             "dataset": study.dataset,
             "distillation": {"name": "progressive"},
-            "training": {**_training(study, classic=False), **updates},
+            "training": {**_training(study), **updates},
             "steps": steps,
             "seed": study.budget.seed,
         },

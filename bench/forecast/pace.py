@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench import canonical
 from bench.api import Kind, Level
 from bench.registry import build
+from bench.tasks.denoisers import without_assumed
 from bench.tasks.scoring import Scorer
 
 BATCH = 4
@@ -61,6 +62,7 @@ class Pace:
 
     def _denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds:
         channels, size = shape
+        spec, _ = without_assumed(spec)
         options = {key: value for key, value in spec.items() if key != "name"}
         built = build(Kind.DENOISER, spec["name"], channels=channels, image_size=size, **options)
         if isinstance(built, nn.Module):

@@ -66,11 +66,25 @@ class LPIPS(nn.Module):
         """
         check_images(y, "y", like=check_images(x, "x"))
         # The trunk twice, not once on a doubled batch: then identical images give exactly 0.
-        pairs = zip(self._features(x), self._features(y), strict=True)
+        return self.between(self._features(x), self._features(y))
+
+    @torch.no_grad()
+    def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the five feature maps of images [B,1|3,H,W] in [0, 1], for `between`.
+
+        They are what costs: of images that many others are compared with, they are made once.
+
+        Raises:
+            Invalid: If the images are not as expected.
+        """
+        return self._features(check_images(images, "images"))
+
+    def between(self, f: list[torch.Tensor], g: list[torch.Tensor]) -> torch.Tensor:
+        """Return the distances [B] of images, from the feature maps of either side."""
         heads = (self.get_buffer(f"lin{layer}") for layer in range(self.heads))
         return sum(
-            ((f - g).square() * head).sum(dim=1).mean(dim=(1, 2))
-            for (f, g), head in zip(pairs, heads, strict=True)
+            ((a - b).square() * head).sum(dim=1).mean(dim=(1, 2))
+            for a, b, head in zip(f, g, heads, strict=True)
         )
 
     def _features(self, images: torch.Tensor) -> list[torch.Tensor]:

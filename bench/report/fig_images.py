@@ -17,6 +17,7 @@ from bench.report.table4 import denoised
 IMAGES = 2
 """Images per noise level in the comparison."""
 MOST_LEVELS = 3
+EXAMPLES = "examples.safetensors"
 FRAMES = 10
 CELL = 0.8
 """Inches of one picture."""
@@ -55,16 +56,16 @@ def _grid(rows: int, columns: int, *, left: float = 0.2, below: float = 0.0) -> 
 
 @dataclass(frozen=True)
 class Shown:
-    """One column of the comparison at one noise level: images and the mean scores."""
+    """One column of the comparison at one noise level: images, each with its scores."""
 
     head: str
     images: np.ndarray
-    score: str
+    scores: tuple[str, ...] = ()
 
 
 @style.styled
 def draw_denoising(run: RunLike, folder: Path) -> list[Path] | str:
-    """Draw clean, noisy and restored images of every method, with its mean scores beneath."""
+    """Draw clean, noisy and restored images of every method, each with its scores beneath."""
     classics, best = denoised(run), r.restored(run, "best")
     blocks = r.blocks(best)
     if not blocks:
@@ -89,46 +90,44 @@ def _columns(run: RunLike, block: r.Block, t: int, classics: pd.DataFrame) -> li
     found = r.best_of(r.restored(run, "best"), block)
     here = classics[classics["t"] == t]
     names = [n for n in ordered(here["denoiser"]) if n != "identity"]
-    rows = [here[here["denoiser"] == name].iloc[0] for name in names]
-    for name, row in zip(names, rows, strict=True):
-        images = p.arrays(run, row["key"], "examples.safetensors")
-        score = _score(row["ssim"], row["lpips"])
-        shown += _first(images, here, shown)
+    for name in names:
+        images = p.arrays(run, here[here["denoiser"] == name]["key"].iloc[0], EXAMPLES)
+        shown += _first(run, images, here, shown)
         if "restored" in images:
-            shown.append(Shown(printed(name), images["restored"], score))
+            shown.append(Shown(printed(name), images["restored"], _scores(images, "restored")))
     for backbone in ordered(b for level, b, _ in found if level == t):
-        by_metric = {m: found[t, backbone, m] for m in r.METRICS if (t, backbone, m) in found}
-        one = by_metric.get("lpips") or next(iter(by_metric.values()))
-        images = p.arrays(run, one.row["key"], "examples.safetensors")
-        shown += _first(images, here, shown)
-        picture = images.get("best_lpips", images.get("best_ssim"))
-        if picture is not None:
-            values = [by_metric[m].value.value if m in by_metric else None for m in r.METRICS]
-            shown.append(Shown(f"Diff {printed(backbone)}", picture, _score(*values)))
+        key = next(one.row["key"] for (u, b, _), one in found.items() if (u, b) == (t, backbone))
+        images = p.arrays(run, key, EXAMPLES)
+        shown += _first(run, images, here, shown)
+        kind = "best_lpips" if "best_lpips" in images else "best_ssim"
+        if kind in images:
+            shown.append(Shown(f"Diff {printed(backbone)}", images[kind], _scores(images, kind)))
     return shown
 
 
-def _first(images: dict[str, np.ndarray], here: pd.DataFrame, shown: list[Shown]) -> list[Shown]:
+def _first(
+    run: RunLike, images: dict[str, np.ndarray], here: pd.DataFrame, shown: list[Shown]
+) -> list[Shown]:
     """Return the columns of the clean and the noisy images, once."""
     if shown or not {"clean", "noisy"} <= set(images):
         return []
-    noisy = here[here["denoiser"] == "identity"]
-    score = _score(noisy["ssim"].iloc[0], noisy["lpips"].iloc[0]) if len(noisy) else ""
-    return [Shown("Clean", images["clean"], ""), Shown("Noisy", images["noisy"], score)]
+    scores = _scores(images, "noisy")
+    left_alone = here[here["denoiser"] == "identity"]
+    if not scores and len(left_alone):
+        scores = _scores(p.arrays(run, left_alone["key"].iloc[0], EXAMPLES), "restored")
+    return [Shown("Clean", images["clean"]), Shown("Noisy", images["noisy"], scores)]
 
 
-def _score(ssim: float | None, lpips: float | None) -> str:
-    parts = [
-        f"{value:.{digits}f}" if value is not None and not pd.isna(value) else "-"
-        for value, digits in ((ssim, 2), (lpips, 3))
-    ]
-    return " / ".join(parts)
+def _scores(images: dict[str, np.ndarray], name: str) -> tuple[str, ...]:
+    """Return "SSIM / LPIPS" of each image of a kind; nothing where they are not kept."""
+    found = [images.get(f"{name}/{metric}", ()) for metric in ("ssim", "lpips")]
+    return tuple(f"{a:.2f} / {b:.3f}" for a, b in zip(*found, strict=True))
 
 
 def _comparison(per_level: dict[int, list[Shown]], block: r.Block) -> Figure:
     heads = list(dict.fromkeys(one.head for columns in per_level.values() for one in columns))
     count = min(IMAGES, *(len(one.images) for c in per_level.values() for one in c))
-    figure, axes = _grid(count * len(per_level), len(heads), left=0.7, below=0.1)
+    figure, axes = _grid(count * len(per_level), len(heads), left=0.7, below=0.16)
     for ax in axes.flatten():
         ax.set_axis_off()
     for level, (t, columns) in enumerate(per_level.items()):
@@ -138,11 +137,11 @@ def _comparison(per_level: dict[int, list[Shown]], block: r.Block) -> Figure:
                 ax = axes[level * count + i][j]
                 ax.set_axis_on()
                 p.show(ax, p.as_picture(one.images[i]))
-            axes[level * count + count - 1][j].set_xlabel(one.score, fontsize=7, labelpad=2)
+                ax.set_xlabel(one.scores[i] if one.scores else "", fontsize=6, labelpad=1.5)
             if level == 0:
                 axes[0][j].set_title(one.head, fontsize=7.5, loc="center")
         p.side(axes[level * count][0], f"t = {t}")
-    figure.supxlabel(f"beneath: mean SSIM / LPIPS over all images ({block.dataset})", fontsize=7)
+    figure.supxlabel(f"beneath each image: its SSIM / LPIPS ({block.dataset})", fontsize=7)
     return figure
 
 
@@ -159,7 +158,7 @@ def draw_reverse(run: RunLike, folder: Path) -> list[Path] | str:
     for t in [levels[i] for i in p.evenly(len(levels), MOST_LEVELS)]:
         for backbone in ordered(b for level, b, _ in found if level == t):
             row = next(one.row for (u, b, _), one in found.items() if (u, b) == (t, backbone))
-            images = p.arrays(run, row["key"], "examples.safetensors")
+            images = p.arrays(run, row["key"], EXAMPLES)
             if "movie" in images and "clean" in images:
                 strips.append((t, backbone, images["movie"], images["clean"][0]))
     if not strips:

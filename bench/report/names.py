@@ -8,6 +8,7 @@ PRINTED = {
     "identity": "Noisy input",
     "wiener": "Wiener",
     "bm3d": "BM3D",
+    "bm3d-torch": "BM3D (torch)",
     "conv-ae": "Conv AE",
     "dncnn": "DnCNN",
 }

@@ -142,8 +142,13 @@ def embedded(pictures: Sequence[Drawn]) -> list[str]:
 
 
 def reduced(png: bytes, share: float) -> bytes:
-    """Return a picture with `share` of its width and a palette of 256 colours; never larger."""
+    """Return a picture with `share` of its width and a palette of 256 colours; never larger.
+
+    One that moves stays as it is.
+    """
     with Image.open(io.BytesIO(png)) as image:
+        if getattr(image, "is_animated", False):
+            return png
         size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
         small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     out = io.BytesIO()

@@ -1,6 +1,7 @@
-"""The published numbers: tidy records of every table of the paper.
+"""The published numbers: tidy records of every table of the paper, and of other papers' values.
 
-Source: *The Missing U for Efficient Diffusion Models*, arXiv 2310.20092, Tables 1-5 and Figure 6.
+Source: *The Missing U for Efficient Diffusion Models*, arXiv 2310.20092, Tables 1-5 and Figure 6;
+for `classics`, the papers that its column `source` names.
 """
 
 import functools
@@ -13,7 +14,7 @@ import pandas as pd
 from bench.api import Missing
 from bench.registry import unknown
 
-NAMES = ("table1", "table2", "table3", "table4", "table5", "figure6", "claims")
+NAMES = ("table1", "table2", "table3", "table4", "table5", "figure6", "claims", "classics")
 SUFFIX = {"M": 1e6, "%": 0.01}
 """What a printed unit beside the digits multiplies them by."""
 
@@ -55,11 +56,12 @@ def _read(table: str) -> pd.DataFrame:
             "package: install it again"
         )
     words = ["table", "row", "column", "metric", "unit", "text", "id", "section", "sentence"]
+    words.append("source")
     return pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False)
 
 
 def published(table: str) -> pd.DataFrame:
-    """Return the published numbers of `table1`..`table5`, `figure6`, or the `claims`.
+    """Return the published numbers of `table1`..`table5`, `figure6`, `claims` or `classics`.
 
     Raises:
         BenchError: If there is no such table.

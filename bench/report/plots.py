@@ -1,23 +1,39 @@
 """Every figure of a report: what draws it, its caption, and its words for who cannot see it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.report.fig_books import draw_books
 from bench.report.fig_cost import draw_costs, draw_latency
 from bench.report.fig_distance import draw_distance
 from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
+from bench.report.fig_movie import draw_movie
 from bench.report.fig_pairs import draw_pairs
-from bench.report.fig_restore import draw_noise, draw_tradeoff
+from bench.report.fig_perception import draw_levels, draw_overview
+from bench.report.fig_restore import draw_noise
 from bench.report.fig_roofline import draw_roofline, draw_training_memory
 from bench.report.fig_samplers import draw_sampler_images, draw_samplers
 from bench.report.fig_samples import draw_samples, draw_samples_by_steps
+from bench.report.fig_steps import draw_lpips_steps, draw_psnr_steps, draw_ssim_steps
 from bench.report.fig_training import draw_training
 from bench.report.rows import RunLike
 
-Draw = Callable[[RunLike, Path], list[Path] | str]
-"""Writes a figure into a folder; returns its files, or why it cannot be drawn."""
+Draw = Callable[[RunLike, Path], list[Path] | dict[str, list[Path]] | str]
+"""Writes a figure into a folder; returns its files, those of several by name, or why it cannot."""
+ALONG = (
+    "Mean over the images after every step; thick: the current sample, thin: the prediction of the "
+    "clean image. Hollow mark: the best step, chosen on these images; upright ticks: what either "
+    "half of the images would choose."
+)
+BETWEEN = (
+    "A line runs from the noisy image over the steps of the restoration to its end, the sample; "
+    "from there a thin one over shares of 1/4, 1/2 and 3/4 (hollow) to the posterior mean, which "
+    "is one network call. Classic denoisers are points. Grey: the lower convex hull of all points, "
+    "bent by the logarithmic axes. Choosing at random between methods reaches it, so it is an "
+    "upper bound on the perception-distortion function, which is convex and does not rise (Blau "
+    "and Michaeli 2018)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +129,40 @@ FIGURES = (
         draw_pairs,
     ),
     Figure(
+        "SSIM along the restoration",
+        f"{ALONG} SSIM is best where it is highest.",
+        "Line charts of SSIM against reverse steps, one panel per noise level.",
+        draw_ssim_steps,
+    ),
+    Figure(
+        "LPIPS along the restoration",
+        f"{ALONG} LPIPS is best where it is lowest.",
+        "Line charts of LPIPS against reverse steps, one panel per noise level.",
+        draw_lpips_steps,
+    ),
+    Figure(
+        "PSNR along the restoration",
+        f"{ALONG} PSNR is best where it is highest.",
+        "Line charts of PSNR against reverse steps, one panel per noise level.",
+        draw_psnr_steps,
+    ),
+    Figure(
         "Perception against distortion",
-        "A line runs from the noisy image over the steps of the restoration to its end (filled "
-        "mark); the ring is the best LPIPS. Classic denoisers are points. Lower left is better.",
-        "Line chart of LPIPS against one minus SSIM along the restoration, one panel per noise "
-        "level, with classic denoisers as points.",
-        draw_tradeoff,
+        f"{BETWEEN} Lower left is better.",
+        "Line charts of LPIPS against one minus SSIM along the restoration, one panel per noise "
+        "level, with classic denoisers as points and the lower convex hull of all points.",
+        draw_overview,
+    ),
+    Figure(
+        "Perception against distortion, level by level",
+        f"{BETWEEN} Below: the distance of the restored images, as a set, to clean images that "
+        "nobody restored, with 95 % intervals; dots are measured steps, dotted is what the clean "
+        "originals score. LPIPS compares each image with its original and is no distance between "
+        "distributions: there the hull bounds the best mean LPIPS at a distortion. It takes "
+        "convexity, which the kernel distance has and the Fréchet distance need not have.",
+        "Line charts of LPIPS and of the distance between sets against two distortions, with "
+        "classic denoisers as points and the lower convex hull of all points.",
+        draw_levels,
     ),
     Figure(
         "Scores against noise",
@@ -130,7 +174,7 @@ FIGURES = (
     Figure(
         "Denoising",
         "The same noisy images for every method; diffusion at its best LPIPS step.",
-        "Grid of images: clean, noisy, and restored by each method, with mean SSIM and LPIPS.",
+        "Grid of images: clean, noisy, and restored by each method, each with SSIM and LPIPS.",
         draw_denoising,
     ),
     Figure(
@@ -138,6 +182,12 @@ FIGURES = (
         "The first test image along the restoration by each network.",
         "Rows of images from noisy to restored, one row per network and noise level.",
         draw_reverse,
+    ),
+    Figure(
+        "The reverse process in motion",
+        "The same image step by step, the current sample; the film repeats.",
+        "Animation: noisy images become clean ones, a row per noise level, a column per network.",
+        draw_movie,
     ),
     Figure(
         "Noise levels",
@@ -180,6 +230,10 @@ def write_figures(run: RunLike, folder: Path) -> list[Drawn]:
         result = figure.draw(run, folder)
         if isinstance(result, str):
             drawn.append(Drawn(figure, (), result))
+        elif isinstance(result, dict):
+            for name, files in result.items():
+                one = replace(figure, title=f"{figure.title}: {name}")
+                drawn.append(Drawn(one, tuple(files)))
         else:
             drawn.append(Drawn(figure, tuple(result)))
     return drawn

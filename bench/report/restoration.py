@@ -1,11 +1,13 @@
 """The best point of step-by-step restorations, shared by Tables 2, 3 and 4."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bench.report.comparison import Value
 from bench.report.names import PAPER_RECIPE, ordered, paper_column, printed
+from bench.report.paired import Triple, paired_mean
 from bench.report.rows import (
     RunLike,
     budget_measured,
@@ -15,6 +17,7 @@ from bench.report.rows import (
     listed,
     ok,
     text_of,
+    true,
 )
 from bench.report.verdicts import differences
 
@@ -44,6 +47,9 @@ COLUMNS = (
     "disjoint_value",
     "total_calls",
     "per_image",
+    "mse",
+    "share_of_mean",
+    "clipped",
     "image_size",
     "channels",
     "scale",
@@ -98,28 +104,38 @@ class Block:
     dataset: str
     schedule: str
     estimate: str
+    clipped: bool = False
+    """Whether the noisy images were clipped to [0, 1]: a variant, never the default."""
 
     @property
     def title(self) -> str:
         """The block in words."""
-        return f"{self.dataset}, {self.schedule}, {self.estimate}"
+        variant = ", noisy images clipped" if self.clipped else ""
+        return f"{self.dataset}, {self.schedule}, {self.estimate}{variant}"
 
 
 def restored(run: RunLike, part: str) -> pd.DataFrame:
-    """Return the `curve` or `best` rows of the restorations, with a name for what is not said."""
+    """Return rows of the restorations, with a name for what is not said.
+
+    Args:
+        run: The run.
+        part: "curve", "best" or "combination".
+    """
     rows = ok(run, "restore", COLUMNS)
     rows = rows[(rows["part"] == part) & rows["t"].notna()].copy()
     for column, default in (("schedule", DEFAULT_SCHEDULE), ("estimate", DEFAULT_ESTIMATE)):
         rows[column] = rows[column].astype(object).where(rows[column].notna(), default)
+    rows["clipped"] = rows["clipped"].map(true).astype(bool)
     return rows
 
 
 def blocks(rows: pd.DataFrame) -> list[Block]:
     """Return the blocks in a run: the paper's data, its schedule and the default estimate first."""
-    found = {Block(r.dataset, r.schedule, r.estimate) for r in rows.itertuples()}
+    found = {Block(r.dataset, r.schedule, r.estimate, r.clipped) for r in rows.itertuples()}
     return sorted(
         found,
         key=lambda b: (
+            b.clipped,
             paper_column(b.dataset) != PAPER_DATASET,
             b.dataset,
             b.schedule != DEFAULT_SCHEDULE,
@@ -129,14 +145,18 @@ def blocks(rows: pd.DataFrame) -> list[Block]:
     )
 
 
+def within(rows: pd.DataFrame, block: Block, *, any_estimate: bool = False) -> pd.DataFrame:
+    """Return the rows of a block, by whichever of its conditions they have columns of."""
+    for name in ("dataset", "schedule", "estimate", "clipped"):
+        if name in rows and not (any_estimate and name == "estimate"):
+            rows = rows[rows[name] == getattr(block, name)]
+    return rows
+
+
 def best_of(rows: pd.DataFrame, block: Block) -> dict[tuple[int, str, str], Best]:
     """Return the best points of a block by (noising step, backbone, metric)."""
-    here = rows[
-        (rows["dataset"] == block.dataset)
-        & (rows["schedule"] == block.schedule)
-        & (rows["estimate"] == block.estimate)
-        & rows["best_value"].notna()
-    ]
+    here = within(rows, block)
+    here = here[here["best_value"].notna()]
     return {(int(r["t"]), r["backbone"], r["metric"]): Best(r) for _, r in here.iterrows()}
 
 
@@ -166,6 +186,8 @@ def unlike_paper(run: RunLike, row: pd.Series) -> str:
     for name, default in (("estimate", DEFAULT_ESTIMATE), ("recipe", PAPER_RECIPE)):
         if text_of(row.get(name)) is not None:
             conditions[name] = (text_of(row[name]), default)
+    if true(row.get("clipped")):
+        conditions["noisy images"] = ("clipped", "not clipped")
     if integer(row.get("stride")) is not None:
         conditions["reverse steps per call"] = (integer(row["stride"]), 1)
     if integer(row.get("image_size")) is not None:
@@ -177,6 +199,8 @@ def protocol(block: Block, best: Best, sigma: float | None) -> str:
     """Return in words how a best point came about."""
     row = best.row
     text = f"data {block.dataset}; schedule {block.schedule}; estimate {block.estimate}"
+    if block.clipped:
+        text += "; noisy images clipped"
     if sigma is not None:
         text += f"; sigma {sigma:.3f}"
     text += f"; stride {best.stride}; best on the scored images"
@@ -185,6 +209,31 @@ def protocol(block: Block, best: Best, sigma: float | None) -> str:
         chosen = "/".join(f"{one:g}" for one in calls)
         text += f" (calls chosen on disjoint images: {chosen}, value {value:.4g})"
     return text
+
+
+def leader(found: Mapping[str, Best], *, largest: bool) -> str | None:
+    """Return the network that restores best beyond doubt, None where that is a tie.
+
+    It is better than every other one on the same images: the 95 % interval of each paired
+    difference, of the scores at each one's own best step, excludes 0.
+
+    Args:
+        found: Network -> its best point; one alone is no leader.
+        largest: Whether the largest score is best.
+    """
+    if len(found) < 2:
+        return None
+    scores = {name: float(best.row["best_value"]) for name, best in found.items()}
+    first = (max if largest else min)(scores, key=lambda name: scores[name])
+    others = [best for name, best in found.items() if name != first]
+    gaps = [compared(found[first], other) for other in others]
+    surely = [gap is not None and (gap[1] > 0 if largest else gap[2] < 0) for gap in gaps]
+    return first if all(surely) else None
+
+
+def compared(a: Best, b: Best) -> Triple | None:
+    """Return the mean of a - b over the images that both restored, with its 95 % interval."""
+    return paired_mean(listed(a.row["per_image"]), listed(b.row["per_image"]))
 
 
 def pair_text(texts: list[str]) -> str:

@@ -1,11 +1,12 @@
 """Tables 2 and 3: best SSIM and LPIPS of the restoration, and the steps and time to get there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
 from bench.report import comparison as c
+from bench.report import notebook
 from bench.report import restoration as r
 from bench.report.latency import Latency, latency_of, timings
 from bench.report.names import NETWORK_NOTE, printed
@@ -13,7 +14,7 @@ from bench.report.paper import Printed, lookup
 from bench.report.rows import RunLike, fault_notes
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
 
-READS = ("train", "restore")
+READS = ("train", "restore", "notebook")
 LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
 PAIR = ("unet", "cunet")
 Key = tuple[int, str, str]
@@ -135,10 +136,35 @@ def _line(
     return c.line(all_.run, place, (column.name, column.unit), ours=ours, judged=judged)
 
 
-def _texts(values: list[float | None], column: Column, texts: list[str]) -> str:
+def _paper_texts(theirs: list[Printed | None], column: Column) -> str:
+    values = [p and p.value for p in theirs]
+    texts = [p.text if p else c.DASH for p in theirs]
     if column.best:
         texts = c.mark_best(values, texts, largest=column.best == "largest")
     return r.pair_text(texts)
+
+
+def _our_texts(all_: Restorations, best: dict[str, r.Best | None], column: Column) -> str:
+    """Return the cell of several networks; bold is what leads beyond doubt, a tie is not."""
+    values = {name: column.value(all_, one) if one else c.Value(None) for name, one in best.items()}
+    first = None
+    if column.best and column.unit == "s":
+        first = _shortest(values)
+    elif column.best:
+        there = {name: one for name, one in best.items() if one}
+        first = r.leader(there, largest=column.best == "largest")
+    texts = {name: column.text(value.value) for name, value in values.items()}
+    return r.pair_text([c.bold(text) if name == first else text for name, text in texts.items()])
+
+
+def _shortest(times: dict[str, c.Value]) -> str | None:
+    """Return whose time is shorter than all others, intervals apart; None where none is."""
+    there = {name: value.triple for name, value in times.items() if value.triple}
+    if len(there) < 2:
+        return None
+    first = min(there, key=lambda name: there[name][0])
+    others = [low for name, (_, low, _) in there.items() if name != first]
+    return first if there[first][2] < min(others) else None
 
 
 def _body(
@@ -153,13 +179,32 @@ def _body(
         cells = [block.title, str(t), c.number(sigma, 3)]
         for column in columns:
             theirs = [paper.get((str(t), printed(b), column.name)) for b in PAIR]
-            values = [p and p.value for p in theirs]
-            cells.append(_texts(values, column, [p.text if p else c.DASH for p in theirs]))
-            best = [found.get((t, b, column.metric)) for b in names]
-            ours = [column.value(all_, b).value if b else None for b in best]
-            cells.append(_texts(ours, column, [column.text(v) for v in ours]))
+            cells.append(_paper_texts(theirs, column))
+            best = {b: found.get((t, b, column.metric)) for b in names}
+            cells.append(_our_texts(all_, best, column))
         body.append(cells)
     return body
+
+
+def _notebook(
+    all_: Restorations, name: str, columns: tuple[Column, ...]
+) -> tuple[list[c.Line], list[list[str]]]:
+    """Return the lines and rows of the authors' own protocol, which stand apart from all others."""
+    lines, body = [], []
+    for case in notebook.cases(all_.run):
+        cells = [case.title, str(case.t), c.number(case.sigma, 3)]
+        for column in columns:
+            best = {b: case.best.get((b, notebook.METRIC[column.metric])) for b in case.backbones}
+            cells += [c.DASH, _our_texts(all_, best, replace(column, best=""))]
+            for backbone, one in best.items():
+                if one is not None:
+                    place = c.Place(name, case.row, printed(backbone), case.protocol)
+                    ours = column.value(all_, one)
+                    why = "seconds of another machine; " if column.unit == "s" else ""
+                    judged = (None, not_comparable(f"{why}one image, by another protocol"))
+                    lines.append(_line(all_, place, column, ours=ours, judged=judged))
+        body.append(cells)
+    return lines, body
 
 
 def _notes(all_: Restorations, lines: list[c.Line]) -> list[str]:
@@ -169,8 +214,24 @@ def _notes(all_: Restorations, lines: list[c.Line]) -> list[str]:
         order = r.pair_title(r.backbones(found))
         n = sorted({best.value.n for best in found.values() if best.value.n})
         images = f"; N = {', '.join(map(str, n))} images" if n else ""
-        notes.append(f"Block {block.title}: ours {order}{images}.")
-    return [*notes, NETWORK_NOTE, c.tally(lines)]
+        notes.append(f"Block {block.title}: ours {order}{images}.{_contest(found)}")
+    return [*notes, *notebook.notes(all_.run), NETWORK_NOTE, c.tally(lines)]
+
+
+def _contest(found: dict[tuple[int, str, str], r.Best]) -> str:
+    """Return how often either network of the pair restores better, in a sentence."""
+    parts = []
+    for metric, (title, largest, _) in r.METRICS.items():
+        pairs = [
+            {b: found[t, b, metric] for b in PAIR}
+            for t in sorted({t for t, _, _ in found})
+            if all((t, b, metric) in found for b in PAIR)
+        ]
+        if pairs:
+            won = [r.leader(pair, largest=largest) for pair in pairs]
+            counts = [f"{printed(b)} better at {won.count(b)}" for b in PAIR]
+            parts.append(f"{title}: {', '.join(counts)}, a tie at {won.count(None)}")
+    return f" Of the levels, paired over images: {'; '.join(parts)}." if parts else ""
 
 
 def _table(run: RunLike, name: str, columns: tuple[Column, ...], words: tuple[str, str]) -> c.Table:
@@ -180,9 +241,10 @@ def _table(run: RunLike, name: str, columns: tuple[Column, ...], words: tuple[st
     for column in columns:
         header += [(column.title, "", "paper"), (column.title, "", "ours")]
     body = [row for block in all_.blocks for row in _body(all_, name, columns, block)]
+    theirs, apart = _notebook(all_, name, columns)
     tasks = (*READS, "latency") if name == "table3" else READS
     notes = (*_notes(all_, lines), *fault_notes(run, tasks))
-    return c.Table(name, *words, c.tidy(lines), c.layout(header, body), 3, notes)
+    return c.Table(name, *words, c.tidy(lines + theirs), c.layout(header, body + apart), 3, notes)
 
 
 def table2(run: RunLike) -> c.Table:
@@ -194,8 +256,9 @@ def table2(run: RunLike) -> c.Table:
         (
             "Table 2: best restoration by noise level",
             "Best mean score over the steps of the restoration, U-Net / cU-Net. SSIM: higher is "
-            "better; LPIPS: lower is better; best of a pair in bold. Block: data, schedule, and "
-            "the estimate that is scored (the current sample, or the predicted clean image x0).",
+            "better; LPIPS: lower is better. Bold: better beyond the 95 % interval of the paired "
+            "difference over images; a tie is not. Block: data, schedule, and the estimate that "
+            "is scored (the current sample, or the predicted clean image x0).",
         ),
     )
 
@@ -209,6 +272,7 @@ def table3(run: RunLike) -> c.Table:
         (
             "Table 3: steps and time to the best restoration",
             "Reverse steps (network calls x stride) to the best mean score, and the time of the "
-            "calls (calls x latency), U-Net / cU-Net; shorter time in bold.",
+            "calls (calls x latency), U-Net / cU-Net; a shorter time in bold where the ranges are "
+            "apart.",
         ),
     )

@@ -1,56 +1,84 @@
 """Table 4: the networks' restoration beside classic denoisers, on the same noisy images."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pandas as pd
 
+from bench.cell import ASSUMED
+from bench.named_options import options_of
 from bench.report import comparison as c
 from bench.report import restoration as r
-from bench.report.names import NETWORK_NOTE, ordered, paper_column, printed
+from bench.report.names import DIFFUSION, NETWORK_NOTE, ordered, paper_column, printed
 from bench.report.paper import Printed, lookup
-from bench.report.rows import RunLike, fault_notes, floating, integer, ok, text_of
+from bench.report.rows import (
+    RunLike,
+    fault_notes,
+    floating,
+    integer,
+    listed,
+    ok,
+    text_of,
+    true,
+)
+from bench.report.table4_pairs import Method, duel_lines, duel_note, duels, leaders
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
 
 NAME = "table4"
 READS = ("train", "denoise", "restore")
 LEVELS = (50, 150, 400)
-CLASSICS = ("bm3d", "conv-ae", "dncnn")
-TRAINED = {"level": "per level", "blind": "blind", "one": "one level"}
-"""How the training of a classic is called; the first that a run has stands in the paper's row."""
+CLASSICS = {"BM3D": ("bm3d", "bm3d-torch"), "Conv AE": ("conv-ae",), "DnCNN": ("dncnn",)}
+"""The paper's rows -> ours; the first that a run has stands beside the paper's numbers."""
+TRAINED = {"one": "one level", "level": "per level", "blind": "blind"}
+"""How the training of a classic is called; the first that a run has stands in the paper's row: the
+authors' notebook trains at the one level sigma = 0.1."""
 FLOORS = ("identity", "wiener")
+ONE_STEP = ", one step"
 COLUMNS = (
     "denoiser",
     "dataset",
     "t",
     "schedule",
     "sigma",
+    "clipped",
     "trained",
+    "trained_sigma",
+    ASSUMED,
+    "recipe",
     "n",
     "lpips_resize",
     "image_size",
     "seconds_per_image",
     *(f"{m}{end}" for m in ("psnr", "ssim", "lpips") for end in ("", "_low", "_high")),
+    *(f"{m}_per_image" for m in ("ssim", "lpips")),
 )
 
 
-@dataclass(frozen=True)
-class Method:
-    """One row of Table 4: how it is called, and its scores by (noising step, metric)."""
+def every_denoised(run: RunLike) -> pd.DataFrame:
+    """Return the scores of all one-call denoisers, with a name for what is not said.
 
-    label: str
-    paper_row: str | None
-    scores: dict[tuple[int, str], c.Value]
-    rows: dict[int, pd.Series]
-    protocol: str
-
-
-def denoised(run: RunLike) -> pd.DataFrame:
-    """Return the scores of the classic denoisers, with a name for what is not said."""
+    Those are classic ones, those told a wrong sigma, networks, and all of them on clipped images.
+    """
     rows = ok(run, "denoise", COLUMNS)
     rows = rows[rows["t"].notna() & rows["denoiser"].notna()].copy()
     for column, default in (("schedule", r.DEFAULT_SCHEDULE), ("trained", "-")):
         rows[column] = rows[column].astype(object).where(rows[column].notna(), default)
+    rows["clipped"] = rows["clipped"].map(true).astype(bool)
     return rows
+
+
+def denoised(run: RunLike) -> pd.DataFrame:
+    """Return the scores of the classic denoisers as they are meant: one row for each and level.
+
+    Told the noise's own sigma, on images that are not clipped; of several trainings the first of
+    `TRAINED`, as in the paper's row.
+    """
+    rows = every_denoised(run)
+    network = rows["denoiser"].astype(str).str.startswith(DIFFUSION)
+    rows = rows[~network & rows[ASSUMED].isna() & ~rows["clipped"]]
+    first = rows["denoiser"].map(
+        {name: _variants(rows, name)[0] for name in rows["denoiser"].unique()}
+    )
+    return rows[rows["trained"] == first]
 
 
 def _variants(rows: pd.DataFrame, name: str) -> list[str]:
@@ -71,18 +99,46 @@ def _scores(row: pd.Series) -> dict[str, c.Value]:
     }
 
 
-def _classic(rows: pd.DataFrame, name: str, trained: str, paper_row: str | None) -> Method:
+def label_of(denoiser: str, trained: str = "-") -> str:
+    """Return how a row of Table 4 is called."""
+    if denoiser.startswith(DIFFUSION):
+        return f"Diff {printed(denoiser.removeprefix(DIFFUSION))}{ONE_STEP}"
+    name, options = options_of(denoiser)
+    sigma = options.pop(ASSUMED, None)
+    words = [printed("+".join([name, *(f"{k}={v}" for k, v in options.items())]))]
+    if sigma is not None:
+        words.append(f"told σ = {sigma:g}")
+    label = ", ".join(words)
+    return label if trained == "-" else f"{label} ({TRAINED.get(trained, trained)})"
+
+
+def _called_once(rows: pd.DataFrame, name: str, trained: str, paper_row: str | None) -> Method:
     here = rows[(rows["denoiser"] == name) & (rows["trained"] == trained)]
     by_level = {int(row["t"]): row for _, row in here.iloc[::-1].iterrows()}
     scores = {(t, m): value for t, row in by_level.items() for m, value in _scores(row).items()}
-    label = printed(name)
-    if trained != "-":
-        label += f" ({TRAINED.get(trained, trained)})"
-    repeats = len(here) - len(by_level)
-    extra = f"; first of {repeats + 1} rows" if repeats else ""
+    images = {
+        (t, m): listed(row[f"{m}_per_image"]) for t, row in by_level.items() for m in r.METRICS
+    }
+    protocol = _protocol(here, by_level, trained)
+    return Method(label_of(name, trained), paper_row, scores, by_level, protocol, images)
+
+
+def _protocol(here: pd.DataFrame, by_level: dict[int, pd.Series], trained: str) -> str:
+    """Return in words how a row of scores came about."""
+    words = [f"trained {trained}"]
+    sigmas = sorted({s for row in by_level.values() for s in listed(row["trained_sigma"])})
+    if sigmas:
+        joint = " to " if trained == "blind" else ", "
+        words[0] += f" at sigma {joint.join(f'{s:.3f}' for s in sigmas)}"
+    told = sorted({float(v) for v in here[ASSUMED].dropna()})
+    if told:
+        words.append(f"told sigma {', '.join(f'{s:g}' for s in told)} whatever the noise is")
+    if len(here) > len(by_level):
+        words.append(f"first of {len(here) - len(by_level) + 1} rows")
     resize = sorted({text_of(v) or "" for v in here["lpips_resize"]} - {""})
-    protocol = f"trained {trained}{extra}" + (f"; LPIPS at {', '.join(resize)}" if resize else "")
-    return Method(label, paper_row, scores, by_level, protocol)
+    if resize:
+        words.append(f"LPIPS at {', '.join(resize)}")
+    return "; ".join(words)
 
 
 def _diffusion(found: dict[tuple[int, str, str], r.Best], backbone: str) -> Method:
@@ -94,35 +150,68 @@ def _diffusion(found: dict[tuple[int, str, str], r.Best], backbone: str) -> Meth
         {key: best.value for key, best in mine.items()},
         {t: best.row for (t, _), best in mine.items()},
         "best over the steps of the restoration, chosen per metric on the scored images",
+        {key: listed(best.row["per_image"]) for key, best in mine.items()},
     )
 
 
 def methods(run: RunLike, block: r.Block) -> list[Method]:
-    """Return the rows of Table 4 for one block: the paper's five, variants, then floors."""
-    rows = denoised(run)
-    rows = rows[(rows["dataset"] == block.dataset) & (rows["schedule"] == block.schedule)]
+    """Return the rows of Table 4 for one block: the paper's five, variants, then floors.
+
+    In the default block what was not measured has a row of dashes beside the paper's numbers.
+    """
+    rows = r.within(every_denoised(run), block)
     found = r.best_of(r.restored(run, "best"), block)
+    names = ordered(rows["denoiser"].unique())
+    networks = [n.removeprefix(DIFFUSION) for n in names if n.startswith(DIFFUSION)]
+    once = [f"{DIFFUSION}{backbone}" for backbone in ordered(networks)]
+    wrong = [n for n in names if ASSUMED in options_of(n)[1]]
     out = []
-    names = [*CLASSICS, *(n for n in ordered(rows["denoiser"]) if n not in (*CLASSICS, *FLOORS))]
-    for name in names:
-        for i, trained in enumerate(_variants(rows, name) or ["-"]):
-            paper_row = printed(name) if i == 0 and name in CLASSICS else None
-            out.append(_classic(rows, name, trained, paper_row))
+    for paper_row, ours in CLASSICS.items():
+        there = [n for n in (*ours, *wrong) if n in names and options_of(n)[0] in ours] or ours[:1]
+        for name in there:
+            for trained in _variants(rows, name) or ["-"]:
+                out.append(_called_once(rows, name, trained, paper_row))
+                paper_row = None
+    taken = {m.label for m in out}
+    others = [n for n in names if n not in (*once, *FLOORS)]
+    more = [(n, v) for n in others for v in _variants(rows, n) if label_of(n, v) not in taken]
+    out += [_called_once(rows, name, trained, None) for name, trained in more]
     out += [_diffusion(found, backbone) for backbone in r.backbones(found)]
-    there = [name for name in FLOORS if (rows["denoiser"] == name).any()]
-    return out + [_classic(rows, name, v, None) for name in there for v in _variants(rows, name)]
+    out += [_called_once(rows, n, v, None) for n in once for v in _variants(rows, n)]
+    out += [_called_once(rows, n, v, None) for n in FLOORS for v in _variants(rows, n)]
+    default = block.schedule == r.DEFAULT_SCHEDULE and not block.clipped
+    return [m for m in out if m.scores or (default and m.paper_row)]
 
 
 def blocks(run: RunLike) -> list[r.Block]:
-    """Return the blocks of Table 4: data and schedule, the default estimate only."""
-    pairs = r.blocks(r.restored(run, "best"))
-    rows = denoised(run)
-    pairs += sorted(
-        {r.Block(row.dataset, row.schedule, r.DEFAULT_ESTIMATE) for row in rows.itertuples()},
-        key=lambda b: (paper_column(b.dataset) != r.PAPER_DATASET, b.title),
+    """Return the blocks of Table 4: data, schedule and clipping, the default estimate only."""
+    pairs = [replace(b, estimate=r.DEFAULT_ESTIMATE) for b in r.blocks(r.restored(run, "best"))]
+    pairs += [
+        r.Block(row.dataset, row.schedule, r.DEFAULT_ESTIMATE, row.clipped)
+        for row in every_denoised(run).itertuples()
+    ]
+    found = sorted(
+        dict.fromkeys(pairs),
+        key=lambda b: (
+            b.clipped,
+            paper_column(b.dataset) != r.PAPER_DATASET,
+            b.dataset,
+            b.schedule != r.DEFAULT_SCHEDULE,
+            b.schedule,
+        ),
     )
-    seen = dict.fromkeys(r.Block(b.dataset, b.schedule, r.DEFAULT_ESTIMATE) for b in pairs)
-    return list(seen) or [r.Block("celeba", r.DEFAULT_SCHEDULE, r.DEFAULT_ESTIMATE)]
+    return found or [r.Block("celeba", r.DEFAULT_SCHEDULE, r.DEFAULT_ESTIMATE)]
+
+
+def _unlike(run: RunLike, row: pd.Series) -> str:
+    """Return where a row's conditions differ from the paper's, its training and sigma included."""
+    words = [r.unlike_paper(run, row)]
+    trained, told = text_of(row.get("trained")), floating(row.get(ASSUMED))
+    if trained in TRAINED and trained != "one":
+        words.append(f"trained {TRAINED[trained]} instead of at one level")
+    if told is not None:
+        words.append(f"told sigma {told:g} instead of the noise's own")
+    return "; ".join(word for word in words if word)
 
 
 def _judge(run: RunLike, method: Method, t: int, paper: Printed | None, ours: c.Value) -> Verdict:
@@ -130,7 +219,7 @@ def _judge(run: RunLike, method: Method, t: int, paper: Printed | None, ours: c.
         return missing()
     if paper is None:
         return missing("the paper has no such number")
-    unlike = r.unlike_paper(run, method.rows[t])
+    unlike = _unlike(run, method.rows[t])
     if unlike:
         return not_comparable(unlike, paper.value, ours.value)
     return magnitude(paper, ours.value, low=ours.low, high=ours.high)
@@ -153,6 +242,11 @@ def _lines(run: RunLike, method: Method, block: r.Block) -> list[c.Line]:
     return lines
 
 
+def _title(block: r.Block) -> str:
+    clipped = ", noisy images clipped" if block.clipped else ""
+    return f"{block.dataset}, {block.schedule}{clipped}"
+
+
 def _body(found: list[Method], block: r.Block) -> list[list[str]]:
     paper = lookup(NAME)
     columns = []
@@ -164,10 +258,10 @@ def _body(found: list[Method], block: r.Block) -> list[list[str]]:
             columns.append(c.mark_best(values, texts, largest=largest))
             ours = [m.scores.get((t, metric), c.Value(None)).value for m in found]
             texts = [c.number(v, digits) for v in ours]
-            columns.append(c.mark_best(ours, texts, largest=largest))
+            best = leaders(found, (t, metric))
+            columns.append([c.bold(x) if b else x for x, b in zip(texts, best, strict=True)])
     rows = zip(*columns, strict=True)
-    title = f"{block.dataset}, {block.schedule}"
-    return [[title, m.label, *cells] for m, cells in zip(found, rows, strict=True)]
+    return [[_title(block), m.label, *cells] for m, cells in zip(found, rows, strict=True)]
 
 
 def table4(run: RunLike) -> c.Table:
@@ -183,15 +277,21 @@ def table4(run: RunLike) -> c.Table:
         lines += [line for method in found for line in _lines(run, method, block)]
         n = sorted({v.n for m in found for v in m.scores.values() if v.n})
         if n:
-            notes.append(f"{block.dataset}: N = {', '.join(map(str, n))} images.")
+            notes.append(f"{_title(block)}: N = {', '.join(map(str, n))} images.")
+        for ending, about in (("", "best over the steps"), (ONE_STEP, "one step")):
+            fought = duels(found, LEVELS, ending)
+            lines += duel_lines(run, fought, lookup(NAME), block.title)
+            notes.append(duel_note(fought, about))
     notes += [NETWORK_NOTE, c.tally(lines), *fault_notes(run, READS)]
     return c.Table(
         NAME,
         "Table 4: diffusion against classic denoisers",
         "Mean scores on the same noisy images. The diffusion rows are the best over the steps of "
-        "Table 2. SSIM: higher is better; LPIPS: lower is better; best of each column in bold.",
+        'Table 2; "one step" is the posterior mean, one network call. SSIM: higher is better; '
+        "LPIPS: lower is better. In bold: the best of each column and all that tie with it (the "
+        "95 % interval of the paired difference contains 0), unless all do.",
         c.tidy(lines),
         c.layout(header, body),
         2,
-        tuple(notes),
+        tuple(note for note in notes if note),
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench.report.books import books_table
+from bench.report.classics import classics
 from bench.report.comparison import Table
 from bench.report.costs import costs_table
 from bench.report.engines import engines
@@ -25,7 +26,10 @@ TABLES = {
     "table4": table4,
     "table5": table5,
 }
-OWN = (quality, samplers, training, costs_table, speed, engines, books_table, training_memory)
+OWN = (
+    *(quality, samplers, training, classics),
+    *(costs_table, speed, engines, books_table, training_memory),
+)
 """What the paper has no table of: None where a run measured none of it."""
 
 

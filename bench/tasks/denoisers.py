@@ -1,11 +1,14 @@
 """Building a denoiser or generator in the size of its data set, with its trained weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from bench.api import Cell, Context, Invalid, Kind, Level
+from bench import weight_files
+from bench.api import Cell, Context, Invalid, Kind, Level, Pretrained, options_of
 from bench.batches import to_float
+from bench.cell import ASSUMED
 from bench.checkpoint import load_weights
 from bench.seeds import seed_globals
 
@@ -43,6 +46,18 @@ def trained_generator(cell: Cell, context: Context, dataset: Any) -> Any:
     return generator.eval() if isinstance(generator, torch.nn.Module) else generator
 
 
+def without_assumed(spec: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """Return a denoiser's specification without the sigma that it is to assume, and that sigma.
+
+    None where it is told the truth.
+    """
+    if f"+{ASSUMED}=" not in spec["name"]:
+        return spec, None
+    name, options = options_of(spec["name"])
+    sigma = options.pop(ASSUMED, None)
+    return {**spec, **options, "name": name}, sigma
+
+
 class NoTraining:
     """Handed to plug-ins that need none; refuses those that should have had a training cell."""
 
@@ -60,6 +75,8 @@ def _built(kind: Kind, cell: Cell, context: Context, dataset: Any) -> Any:
     # Initial weights depend on the seed, and not on what ran before in this process.
     seed_globals("initial", cell.spec["seed"])
     built = context.build(kind, spec)
+    if isinstance(built, Pretrained):
+        built.take(weight_files.read(built.weights))
     return built.to(context.device) if isinstance(built, torch.nn.Module) else built
 
 

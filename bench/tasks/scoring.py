@@ -41,18 +41,30 @@ class Scorer:
 def summary(scores: Mapping[str, Tensor], seed: int) -> Row:
     """Return the mean of each metric over images with its 95 % bootstrap interval as columns.
 
-    From the PSNR follows the mean squared error of the clipped images, given for each of them, too:
-    what two denoisers make of the same images can then be compared in pairs.
+    What two denoisers make of the same images is compared in pairs, so the row holds the SSIM and
+    the LPIPS of each of them, and from the PSNR the mean squared error of the clipped image.
+
+    An image that is restored exactly has an infinite PSNR. It is counted in `exact` and left out of
+    the mean PSNR (and only there), which it would make infinite: that mean errs on the low side.
+    Where fewer than two images are left, there is no mean PSNR (None).
     """
     columns: Row = {}
     for name, values in scores.items():
-        interval = bootstrap_mean(values.numpy(), seed=seed)
-        columns |= {
-            name: interval.value,
-            f"{name}_low": interval.low,
-            f"{name}_high": interval.high,
-        }
+        counted = values[values != torch.inf] if name == "psnr" else values
+        columns |= _mean(name, counted, seed)
     if "psnr" in scores:
         mse = 10 ** (-scores["psnr"] / 10)
-        columns |= {"mse": float(mse.mean()), "mse_per_image": mse.tolist()}
-    return columns
+        columns |= {
+            "exact": int((scores["psnr"] == torch.inf).sum()),
+            "mse": float(mse.mean()),
+            "mse_per_image": mse.tolist(),
+        }
+    kept = [name for name in ("ssim", "lpips") if name in scores]
+    return columns | {f"{name}_per_image": scores[name].tolist() for name in kept}
+
+
+def _mean(name: str, values: Tensor, seed: int) -> Row:
+    if len(values) < 2:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    interval = bootstrap_mean(values.numpy(), seed=seed)
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -202,7 +202,8 @@ def test_a_plugin_with_an_unmet_need_is_missing(monkeypatch):
     )
     lines = found(doctor_parts.plugins)
     assert "missing | denoiser bm3d | pip install 'bm3d'" in lines
-    assert any(line.startswith("ok | denoiser: 5 of 6") for line in lines)
+    count = len(doctor_parts.entries("denoiser"))
+    assert any(line.startswith(f"ok | denoiser: {count - 1} of {count}") for line in lines)
 
 
 def test_damaged_weights_are_broken(monkeypatch):

@@ -12,6 +12,7 @@ from bench.runs import load_run
 
 SMALL = {
     "train.updates": "20", "train.passes": "0", "train.classic_updates": "20",
+    "train.dncnn_updates": "20",
     "generation.n_generated": "32", "generation.n_real": "32", "generation.steps": "[5,10]",
     "denoising.n_images": "4", "denoising.stride": "100", "denoising.levels": "[50]",
     "denoising.classic_levels": "[50]", "generation.blocks": "4", "timing.repeats": "3",

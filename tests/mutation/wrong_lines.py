@@ -56,6 +56,10 @@ def _engine(name: str, old: str, new: str, why: str) -> Wrong:
     return Wrong(name, "bench/engines/packed.py", old, new, why, ["tests/engines/test_engines.py"])
 
 
+def _classic(name: str, old: str, new: str, why: str, file: str = "tasks/classics") -> Wrong:
+    return Wrong(name, f"bench/{file}.py", old, new, why, ["tests/tasks/test_tasks_classics.py"])
+
+
 _LIST = [
     # ---------------------------------------------------------------- PSNR
     _wrong("psnr-20", _FIDELITY, "-10 * torch.log10", "-20 * torch.log10", "of a squared error"),
@@ -69,10 +73,8 @@ _LIST = [
     _wrong("ssim-k2", _SSIM, "\nK2 = 0.03", "\nK2 = 0.3", "constant"),
     _wrong("ssim-sigma", _SSIM, "SIGMA = 1.5", "SIGMA = 1.0", "another window"),
     _wrong("ssim-window-size", _SSIM, "WINDOW = 11\n", "WINDOW = 9\n", "another window"),
-    _wrong(
-        "ssim-range-2", _SSIM, "tolist(), data_range=1.0", "tolist(), data_range=2.0", "LlamaGen"
-    ),
-    _wrong("ssim-range-255", _SSIM, "tolist(), data_range=1.0", "tolist(), data_range=255", "255"),
+    _wrong("ssim-range-2", _SSIM, "xy), data_range=1.0", "xy), data_range=2.0", "LlamaGen"),
+    _wrong("ssim-range-255", _SSIM, "xy), data_range=1.0", "xy), data_range=255", "255"),
     _wrong("ssim-sample", _SSIM, "unbias: float = 1.0", "unbias: float = 49 / 48", "covariance"),
     _wrong("ssim-squares", _SSIM, "(K1 * data_range) ** 2", "K1 * data_range", "no square"),
     _wrong(
@@ -98,7 +100,7 @@ _LIST = [
         "no unit length",
     ),
     _wrong("lpips-heads", _LPIPS, ".square() * head)", ".square())", "no heads"),
-    _wrong("lpips-root", _LPIPS, "(f - g).square()", "(f - g).abs()", "no square"),
+    _wrong("lpips-root", _LPIPS, "(a - b).square()", "(a - b).abs()", "no square"),
     _wrong("lpips-mean", _LPIPS, "self.mean) / self.std", "0 * self.mean) / self.std", "no shift"),
     # ------------------------------------------------------------- Frechet
     _wrong("frechet-mean", _FRECHET, "gap.square().sum() + traces", "traces", "means"),
@@ -289,5 +291,22 @@ _LIST = [
     _engine("packed-strides", "list(conv.stride)", "[1, 1]", "another convolution"),
     _engine("packed-mixing", "if not _same(cut(*inputs), expected):", "if False:", "mixed images"),
     _engine("packed-dtype", "x.to(self.dtype), self.weight", "x, self.weight", "two precisions"),
+    # ------------------------------------------------------------------- published test sets
+    _classic("classics-level", "clean + level.sigma *", "clean + 0.1 *", "one level for all"),
+    _classic("classics-by-place", "*about, images=[index])(clean)", "images=[0])(clean)", "shared"),
+    _classic(
+        "classics-bytes", "rounded = to_bytes(shown).float() / 255", "rounded = shown", "no 8 bits"
+    ),
+    _classic("classics-part", "every[: spec", "every[1 : spec", "leaves out the first"),
+    _classic(
+        "floor-half", "value[:-1] + 0.5", "value[:-1] + 1.0", "rounds up", "metrics/noise_floor"
+    ),
+    _classic(
+        "floor-mean",
+        "@ torch.from_numpy(counts).double()) / picture.size",
+        ".mean())",
+        "of all greys, not the picture's",
+        "metrics/noise_floor",
+    ),
 ]
 WRONG = {wrong.name: wrong for wrong in _LIST}

@@ -295,3 +295,49 @@ def many_toys(study):
 def hanging_toys(study):
     """Two cells that take a minute and cannot save their place."""
     return [number(1, "sleep"), number(2, "sleep")]
+
+
+class _Denoiser:
+    """Needs no torch to be found; `spoilt` is what it makes of the noisy images."""
+
+    def __init__(self, channels=3, image_size=64, scale=1.0):
+        pass
+
+    def fit(self, clean, levels, trainer, seed):
+        pass
+
+    def denoise(self, y, level, noise):
+        return self.spoilt(y)
+
+
+@register(Kind.DENOISER, "toy-nan", source=SOURCE)
+class NotANumber(_Denoiser):
+    """Returns what is no number in one image of every batch."""
+
+    def spoilt(self, y):
+        y[1] *= float("nan")
+        return y
+
+
+@register(Kind.DENOISER, "toy-half", source=SOURCE)
+class Half(_Denoiser):
+    """Returns every other row."""
+
+    def spoilt(self, y):
+        return y[:, :, ::2]
+
+
+@register(Kind.DENOISER, "toy-echo", source=SOURCE)
+class Echo(_Denoiser):
+    """Returns the noisy images."""
+
+    def spoilt(self, y):
+        return y
+
+
+@register(Kind.DENOISER, "toy-grey", source=SOURCE)
+class Grey(_Denoiser):
+    """Writes a constant into the noisy images."""
+
+    def spoilt(self, y):
+        return y.fill_(0.5)

@@ -36,8 +36,69 @@ def add_restorations(b: Builder, n: int) -> None:
                     "best_lpips": as_bytes(clean * 0.8 + 0.2 * noisy),
                     "final": as_bytes(clean * 0.95),
                     "movie": as_bytes(np.stack(frames)),
+                    **_image_scores(("noisy", "best_ssim", "best_lpips", "final"), 6),
                 },
             )
+            _add_combinations(b, key, about)
+    _add_notebook(b)
+
+
+def _image_scores(kinds: tuple[str, ...], n: int) -> dict[str, np.ndarray]:
+    values = {"ssim": np.linspace(0.7, 0.9, n), "lpips": np.linspace(0.2, 0.1, n)}
+    return {f"{kind}/{metric}": one for kind in kinds for metric, one in values.items()}
+
+
+def _add_combinations(b: Builder, key: str, about: dict) -> None:
+    """Add what lies between posterior mean and sample, and the distances of sets."""
+    least = 0.1 * about["sigma"] ** 2
+    mse = {share: least * (1 + (1 - share) ** 2) for share in (0, 0.25, 0.5, 0.75, 1)}
+    row = {name: about[name] for name in ("denoiser", "dataset", "t", "schedule", "n")}
+    distance = {"features": "alexnet", "leads": "kid", "n_real": 100}
+    for share, value in mse.items():
+        scores = {
+            "mse": value,
+            "psnr": -10 * np.log10(value),
+            "ssim": 1 - 4 * value,
+            "lpips": 0.02 + 0.2 * share * about["sigma"],
+        }
+        between = {"part": "combination", "share_of_mean": share}
+        b.add("restore", key, **about, **between, **scores)
+        b.add("perception", f"of-{key}", **row, **distance, **between, **_distance(0.1 * share))
+    for calls in (0, about["t"] // 20):
+        path = {"part": "path", "calls": calls}
+        b.add("perception", f"of-{key}", **row, **distance, **path, **_distance(0.2 / (1 + calls)))
+    clean = {"part": "clean", **_distance(0.001)}
+    b.add("perception", f"of-{key}", **row, **distance, **clean)
+
+
+def _distance(kid: float) -> dict[str, float]:
+    return {
+        **{"kid": kid, "kid_low": kid - 0.01, "kid_high": kid + 0.01},
+        **{"frechet": 10 * kid, "frechet_low": 9 * kid, "frechet_high": 11 * kid},
+    }
+
+
+def _add_notebook(b: Builder) -> None:
+    """Add the authors' own protocol."""
+    for name in PAIR:
+        for variant in ("follow", "compare"):
+            about = {
+                "denoiser": f"diffusion:{name}",
+                "dataset": b.dataset,
+                "protocol": "authors-notebook",
+                "variant": variant,
+                "sigma": 0.1,
+                "t": 100,
+                "stride": 10,
+                "n": 1,
+                "part": "best",
+                "image_size": SIZE,
+                "scale": 0.125,
+            }
+            ours = 0.61 if name == "unet" else 0.63
+            for metric, value in {"ssim": ours, "ssim_authors": 0.97, "lpips": 0.05}.items():
+                best = {"metric": metric, "best_value": value, "best_calls": 3, "total_calls": 10}
+                b.add("notebook", f"notebook-{name}", **about, **best)
 
 
 def _add_curve(b: Builder, key: str, about: dict, total: int) -> None:
@@ -56,6 +117,7 @@ def _add_curve(b: Builder, key: str, about: dict, total: int) -> None:
             part="curve",
             calls=i,
             psnr=20 + 8 * ssim[i],
+            mse=10 ** -(2 + 0.8 * ssim[i]),
             ssim=ssim[i],
             lpips=lpips[i],
         )
@@ -93,6 +155,7 @@ def add_classics(b: Builder, n: int) -> None:
             key = f"denoise-{name}-{t}"
             scores = {"psnr": 30 - 40 * left * sigma, "ssim": 1 - 1.6 * left * sigma}
             scores["lpips"] = 1.1 * left * sigma
+            scores["mse"] = (left * sigma) ** 2
             columns = {}
             for metric, value in scores.items():
                 columns |= {metric: value, f"{metric}_low": value * 0.97}
@@ -116,7 +179,12 @@ def add_classics(b: Builder, n: int) -> None:
             noisy = clean + sigma * b.rng.normal(size=clean.shape)
             restored = clean + left * (noisy - clean)
             arrays = {"clean": clean, "noisy": noisy, "restored": restored}
-            b.save(key, "examples.safetensors", {k: as_bytes(v) for k, v in arrays.items()})
+            pictures = {k: as_bytes(v) for k, v in arrays.items()}
+            scored = _image_scores(("restored",), 6)
+            b.save(key, "examples.safetensors", pictures | scored)
+            about = {"denoiser": name, "dataset": b.dataset, "t": t, "schedule": "sigmoid"}
+            about |= {"n": n, "features": "alexnet", "leads": "kid", "n_real": 100}
+            b.add("perception", f"of-{key}", **about, part="restored", **_distance(left * sigma))
 
 
 def add_ladder(b: Builder) -> None:

@@ -96,8 +96,9 @@ def test_table2_layout(run):
     table = TABLES["table2"](run)
     row = next(row for row in cells(table) if row[1] == "150")
     assert row[:5] == ["digits, sigmoid, current", "150", "0.135", "0.79 / 0.78", "0.78 / 0.77"]
-    assert {r[0] for r in cells(table)} == {"digits, sigmoid, current", "digits, sigmoid, x0"}
-    assert len(table.layout) == 16
+    ours = [r for r in cells(table) if "notebook" not in r[0]]
+    assert {r[0] for r in ours} == {"digits, sigmoid, current", "digits, sigmoid, x0"}
+    assert len(ours) == 16
 
 
 def test_table3_step_is_calls_times_stride(run):

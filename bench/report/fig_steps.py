@@ -1,0 +1,124 @@
+"""Scores along the restoration: how good every step is, and where stopping would be best."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from bench.report import restoration as r
+from bench.report import style
+from bench.report.labels import end_labels, texts_beside
+from bench.report.names import ordered
+from bench.report.rows import RunLike, integer, listed
+
+METRICS = {
+    "ssim": ("SSIM", "higher is better"),
+    "lpips": ("LPIPS", "lower is better"),
+    "psnr": ("PSNR, dB", "higher is better"),
+}
+READINGS = {"current": 1.6, "x0": 0.8}
+"""The readings of the current estimate, with the width of their lines."""
+COLUMNS = 4
+
+
+def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
+    curves, best = r.restored(run, "curve"), r.restored(run, "best")
+    blocks = r.blocks(best)
+    if not blocks:
+        return "no restorations in this run"
+    curves, best = (r.within(rows, blocks[0], any_estimate=True) for rows in (curves, best))
+    curves = curves[curves[metric].notna()]
+    best = best[best["metric"] == metric]
+    levels = sorted({int(t) for t in curves["t"]})
+    if not levels:
+        return f"no restoration has {METRICS[metric][0].split(',')[0]} at every step"
+    figure, axes = style.panels(len(levels), width=2.55, height=2.25, columns=COLUMNS)
+    for place, (panel, t) in enumerate(zip(axes, levels, strict=True)):
+        _panel(panel, curves[curves["t"] == t], best[best["t"] == t], metric)
+        sigma = r.sigma_of(curves, blocks[0], t)
+        panel.set_title(f"t = {t}" + (f", σ = {sigma:.3f}" if sigma is not None else ""))
+        if place % COLUMNS == 0:
+            panel.set_ylabel(f"{METRICS[metric][0]} ({METRICS[metric][1]})")
+        if place + COLUMNS >= len(levels):
+            panel.set_xlabel("reverse steps")
+        _said(panel, curves[curves["t"] == t], metric)
+    figure.draw_without_rendering()
+    _readings(axes[0], curves[curves["t"] == levels[0]], metric)
+    for panel, t in zip(axes, levels, strict=True):
+        end_labels(panel, _ends(curves[curves["t"] == t], metric))
+    return style.save(figure, folder, f"{metric}_by_step")
+
+
+def _steps(one: pd.DataFrame) -> pd.Series:
+    return one["calls"].astype(float) * (integer(one["stride"].iloc[0]) or 1)
+
+
+def _panel(axes: Axes, curves: pd.DataFrame, best: pd.DataFrame, metric: str) -> None:
+    """Draw both readings of every network, the best steps and those of disjoint images."""
+    for backbone in ordered(curves["backbone"].dropna()):
+        look = style.look(backbone)
+        for reading, width in READINGS.items():
+            chosen = (curves["backbone"] == backbone) & (curves["estimate"] == reading)
+            one = curves[chosen].sort_values("calls")
+            if one.empty:
+                continue
+            x, y = _steps(one).to_numpy(), one[metric].to_numpy(float)
+            faint = 1.0 if reading == r.DEFAULT_ESTIMATE else 0.55
+            line = {"color": look.colour, "linestyle": look.dash, "linewidth": width}
+            axes.plot(x, y, **line, alpha=faint, zorder=3)
+            top = best[(best["backbone"] == backbone) & (best["estimate"] == reading)]
+            for row in top.itertuples():
+                at = int(row.best_calls)
+                hollow = {"markerfacecolor": "white", "markeredgecolor": look.colour}
+                axes.plot(x[at], y[at], look.marker, **hollow, markersize=5.5, zorder=5)
+                for calls in {int(one) for one in listed(row.disjoint_calls)}:
+                    axes.plot(x[calls], y[calls], "|", color=look.colour, markersize=10, zorder=4)
+    if metric == "lpips":
+        style.log_axis(axes)
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.margins(y=0.12)
+
+
+def _said(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
+    """Say N where there is room."""
+    n = integer(curves["n"].dropna().iloc[0]) if len(curves["n"].dropna()) else None
+    high = metric == "lpips"
+    style.corner(axes, f"N = {n}" if n else "", x=0.98, y=0.97 if high else 0.03)
+
+
+def _readings(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
+    """Name both readings at the lines of the first network."""
+    words = {"current": "current sample", "x0": "predicted image"}
+    named, places = [], []
+    for reading in READINGS:
+        mine = curves[curves["estimate"] == reading]
+        one = mine[mine["backbone"].isin(ordered(mine["backbone"].dropna())[:1])]
+        one = one.sort_values("calls")
+        if len(one) > 1:
+            x, y = _steps(one).to_numpy(), one[metric].to_numpy(float)
+            middle = len(x) // 2 if reading == r.DEFAULT_ESTIMATE else 3 * len(x) // 4
+            named.append((words[reading], float(x[middle]), float(y[middle])))
+            at = np.linspace(0, len(x) - 1, 80)
+            where = range(len(x))
+            places += zip(np.interp(at, where, x), np.interp(at, where, y), strict=True)
+    texts_beside(axes, named, colours=[style.GREY] * len(named), avoid=places)
+
+
+def _ends(curves: pd.DataFrame, metric: str) -> list[tuple[str, float, float]]:
+    ends = []
+    for backbone in ordered(curves["backbone"].dropna()):
+        chosen = (curves["backbone"] == backbone) & (curves["estimate"] == r.DEFAULT_ESTIMATE)
+        one = curves[chosen].sort_values("calls")
+        if len(one):
+            ends.append((backbone, float(_steps(one).iloc[-1]), float(one[metric].iloc[-1])))
+    return ends
+
+
+Draw = Callable[[RunLike, Path], list[Path] | str]
+draw_ssim_steps: Draw = style.styled(partial(_draw, metric="ssim"))
+draw_lpips_steps: Draw = style.styled(partial(_draw, metric="lpips"))
+draw_psnr_steps: Draw = style.styled(partial(_draw, metric="psnr"))

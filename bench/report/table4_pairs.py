@@ -1,0 +1,159 @@
+"""Table 4's comparisons in pairs, over the same images: what leads, what ties, and who wins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.report import comparison as c
+from bench.report import restoration as r
+from bench.report.names import printed
+from bench.report.paired import Triple, paired_mean, separate
+from bench.report.paper import Printed
+from bench.report.rows import RunLike, plural
+from bench.report.verdicts import Label, Verdict, direction, known, missing, under
+
+PAIR = ("unet", "cunet")
+Key = tuple[int, str]
+"""Noising step and metric."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of Table 4: how it is called, and its scores by (noising step, metric)."""
+
+    label: str
+    paper_row: str | None
+    scores: Mapping[Key, c.Value]
+    rows: Mapping[int, pd.Series]
+    protocol: str
+    per_image: Mapping[Key, Sequence[float]]
+    """Every image's score; empty where a run does not have it."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two methods at one noising step by one metric: a - b with its interval."""
+
+    a: Method
+    b: Method
+    key: Key
+    gap: Triple
+
+    @property
+    def winner(self) -> str | None:
+        """The better network's name, None for a tie: the interval of the difference contains 0."""
+        _, low, high = self.gap
+        if low <= 0 <= high:
+            return None
+        largest = r.METRICS[self.key[1]][1]
+        return printed(PAIR[0] if (low > 0) == largest else PAIR[1])
+
+
+def gap(a: Method, b: Method, key: Key) -> Triple | None:
+    """Return a - b with its 95 % interval: paired where both have scores of every image."""
+    ours, theirs = a.scores.get(key), b.scores.get(key)
+    if ours is None or theirs is None:
+        return None
+    return paired_mean(a.per_image.get(key, ()), b.per_image.get(key, ())) or separate(
+        ours.triple, theirs.triple
+    )
+
+
+def leaders(found: Sequence[Method], key: Key) -> list[bool]:
+    """Return which methods are best: the one with the best mean, and all that tie with it.
+
+    Alone nothing is best, and neither is anything where all tie.
+    """
+    largest = r.METRICS[key[1]][1]
+    there = [m for m in found if key in m.scores and known(m.scores[key].value)]
+    if len(there) < 2:
+        return [False] * len(found)
+    first = (max if largest else min)(there, key=lambda m: m.scores[key].value)
+    best = [m is first or (m in there and _tie(m, first, key)) for m in found]
+    return best if sum(best) < len(there) else [False] * len(found)
+
+
+def _tie(a: Method, b: Method, key: Key) -> bool:
+    found = gap(a, b, key)
+    return found is not None and found[1] <= 0 <= found[2]
+
+
+def duels(found: Sequence[Method], levels: Sequence[int], ending: str = "") -> list[Duel]:
+    """Return U-Net against cU-Net at these levels; none where one of them is missing.
+
+    Args:
+        found: The methods of a block.
+        levels: Noising steps.
+        ending: After a network's name, such as ", one step".
+    """
+    named = {method.label: method for method in found}
+    a, b = (named.get(f"Diff {printed(name)}{ending}") for name in PAIR)
+    if a is None or b is None:
+        return []
+    keys = [(t, metric) for t in levels for metric in r.METRICS if (t, metric) in a.scores]
+    pairs = [(key, gap(a, b, key)) for key in keys]
+    return [Duel(a, b, key, triple) for key, triple in pairs if triple is not None]
+
+
+def duel_note(fought: Sequence[Duel], about: str) -> str:
+    """Return in words how many comparisons each network wins, and every one of them.
+
+    Args:
+        fought: The comparisons; none gives no note.
+        about: What is compared, such as "one step".
+    """
+    if not fought:
+        return ""
+    wins, (a, b) = [duel.winner for duel in fought], (printed(name) for name in PAIR)
+    ties = plural(wins.count(None), "tie") or "no tie"
+    parts = []
+    for duel in fought:
+        (t, metric), (value, low, high) = duel.key, duel.gap
+        name = r.METRICS[metric][0]
+        parts.append(
+            f"{name} at {t} {value:+.3f} ({low:+.3f} to {high:+.3f}), {duel.winner or 'a tie'}"
+        )
+    return (
+        f"{a} against {b}, {about}, mean difference over the same images with its paired 95 % "
+        f"interval: {wins.count(a)} for {a}, {wins.count(b)} for {b}, {ties}. {'; '.join(parts)}."
+    )
+
+
+def duel_lines(
+    run: RunLike, fought: Sequence[Duel], paper: Mapping[tuple[str, str, str], Printed], about: str
+) -> list[c.Line]:
+    """Return the differences as tidy lines, each judged by the sign of the paper's difference.
+
+    Args:
+        run: The run.
+        fought: The comparisons.
+        paper: The paper's numbers by (row, column, metric).
+        about: The block in words.
+    """
+    lines = []
+    for duel in fought:
+        (t, metric), unit = duel.key, "1"
+        printed_pair = [paper.get((m.paper_row or "", str(t), metric)) for m in (duel.a, duel.b)]
+        row = f"{duel.a.label} - {duel.b.label}"
+        place = c.Place("table4", row, str(t), f"{about}; difference over the same images")
+        ours = c.Value(*duel.gap, n=duel.a.scores[duel.key].n)
+        verdict = _judged(run, duel, printed_pair)
+        lines.append(
+            c.line(run, place, (f"{metric}_difference", unit), ours=ours, judged=(None, verdict))
+        )
+    return lines
+
+
+def _judged(run: RunLike, duel: Duel, pair: list[Printed | None]) -> Verdict:
+    if None in pair:
+        return missing("the paper has no such number")
+    sign = pair[0].value - pair[1].value
+    if sign == 0:
+        return missing("the paper prints the same number for both")
+    verdict = direction(duel.gap[1], duel.gap[2], paper_sign=1 if sign > 0 else -1)
+    unlike = r.unlike_paper(run, duel.a.rows[duel.key[0]])
+    judged = under(unlike, verdict)
+    if judged.label is Label.NOT_COMPARABLE and judged.seen_words:
+        return Verdict(judged.label, f"{judged.reason}; seen here: {judged.seen_words}")
+    return judged

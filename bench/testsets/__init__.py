@@ -1,0 +1,1 @@
+"""Sets of whole pictures on which the values of classic denoisers are published."""
