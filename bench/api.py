@@ -25,6 +25,10 @@ from bench.cell import Context as Context
 from bench.cell import Outcome as Outcome
 from bench.cell import Row as Row
 from bench.cell import Task as Task
+from bench.checked import Checked as Checked
+from bench.checked import Claim as Claim
+from bench.checked import Curve as Curve
+from bench.checked import Holds as Holds
 from bench.errors import BenchError as BenchError
 from bench.errors import Invalid as Invalid
 from bench.errors import Missing as Missing
@@ -57,6 +61,7 @@ class Kind(StrEnum):
     DATASET = "dataset"
     TESTSET = "testset"
     FEATURES = "features"
+    CHECK = "check"
     EXPERIMENT = "experiment"
     TASK = "task"
 

@@ -24,6 +24,7 @@ from bench.settings import (
     Samplers,
     Seconds,
     Settings,
+    Theory,
     Timing,
     Word,
 )
@@ -100,6 +101,7 @@ class Budget(Settings):
     classics: Classics = Classics()
     timing: Timing = Timing()
     costs: Costs = Costs()
+    theory: Theory = Theory()
 
 
 BUDGETS = {
@@ -138,6 +140,7 @@ BUDGETS = {
             sigmas_255=(25,),
         ),
         timing=Timing(repeats=15, most_s=6.0),
+        theory=Theory(effort=1),
         costs=Costs(
             batches=(16,),
             repeats=10,

@@ -33,6 +33,7 @@ PACKAGES = {
     Kind.DATASET: ("bench.data",),
     Kind.TESTSET: ("bench.testsets",),
     Kind.FEATURES: ("bench.metrics.features",),
+    Kind.CHECK: ("models.theory",),
     Kind.EXPERIMENT: ("bench.experiments",),
     Kind.TASK: ("bench.tasks",),
 }

@@ -172,3 +172,14 @@ class Costs(Settings):
     """What `speed` compares; one that this machine cannot run says why in its rows."""
     ceiling_repeats: Count = 10
     """Repeats of the machine's own limits."""
+
+
+class Theory(Settings):
+    """The checks of the theory."""
+
+    checks: tuple[Word, ...] = (
+        "second-order", "adjoint", "reverse-sde", "local-error",
+        "perception-distortion", "crossing",
+    )  # fmt: skip
+    effort: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Multiplies particles and seeds where a check draws any."""

@@ -202,7 +202,7 @@ class Integrator:
             return library.odeint_adjoint(field, y0, s, adjoint_params=wanted, **shared)[-1]
         except AssertionError as error:  # torchdiffeq's only sign of a vanishing step
             raise NotFinite(
-                f"{self.solver} gave up after {field.calls} evaluations at s = {field.s:.4g}: "
+                f"{self.solver} gave up after {field.calls} evaluations at s = {field.at:.4g}: "
                 f"{error}; the field is too stiff, loosen rtol and atol or use a fixed-step solver"
             ) from error
 
@@ -237,21 +237,26 @@ class _Counted:
         self.field = field
         self.check = check
         self.calls = 0
-        self.s = 0.0
+        self.s: Any = 0.0
 
     def __call__(self, s: Any, y: Tensor) -> Tensor:
         self.calls += 1
         slope = self.field(s, y)
         # Only where a step size is chosen from the values, so fixed steps never wait for a device.
         if self.check:
-            self.s = float(s)
+            self.s = s
             if not torch.isfinite(slope).all():
                 raise NotFinite(
-                    f"the field returned NaN or infinity at s = {self.s:.4g} in evaluation "
+                    f"the field returned NaN or infinity at s = {self.at:.4g} in evaluation "
                     f"{self.calls}; lower the learning rate, check the input for NaN, or use a "
                     "fixed-step solver to look at the state"
                 )
         return slope
+
+    @property
+    def at(self) -> float:
+        """Where the last evaluation was; s may be a tensor that autograd follows."""
+        return float(torch.as_tensor(self.s).detach())
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters of the field, where it is a module."""

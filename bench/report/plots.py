@@ -16,6 +16,7 @@ from bench.report.fig_roofline import draw_roofline, draw_training_memory
 from bench.report.fig_samplers import draw_sampler_images, draw_samplers
 from bench.report.fig_samples import draw_samples, draw_samples_by_steps
 from bench.report.fig_steps import draw_lpips_steps, draw_psnr_steps, draw_ssim_steps
+from bench.report.fig_theory import draw_theory
 from bench.report.fig_training import draw_training
 from bench.report.rows import RunLike
 
@@ -219,6 +220,15 @@ FIGURES = (
         "Line charts of the training loss and of the held-out error against updates, one line per "
         "network.",
         draw_training,
+    ),
+    Figure(
+        "Theory",
+        "Checks on single blocks, and on a mixture of Gaussians whose score is known exactly. "
+        "Dashed grey: what theory predicts, or the best that can be told apart.",
+        "Line charts: residual of the second-order equation, orders of solvers and samplers, error "
+        "and memory of the adjoint, distance of reverse processes; the table Theory holds the "
+        "findings.",
+        draw_theory,
     ),
 )
 

@@ -16,6 +16,7 @@ from bench.report.table1 import table1
 from bench.report.table2 import table2, table3
 from bench.report.table4 import table4
 from bench.report.table5 import table5
+from bench.report.theory import theory
 from bench.report.training import training
 from bench.report.training_memory import training_memory
 
@@ -28,7 +29,7 @@ TABLES = {
 }
 OWN = (
     *(quality, samplers, training, classics),
-    *(costs_table, speed, engines, books_table, training_memory),
+    *(costs_table, speed, engines, books_table, training_memory, theory),
 )
 """What the paper has no table of: None where a run measured none of it."""
 

@@ -24,7 +24,7 @@ from bench.report.labels import spread
 from bench.report.page import embedded
 from bench.report.plots import FIGURES, Drawn
 
-ELSEWHERE = ("Samplers", "Samplers: images", "Books", "Roofline", "Memory of training")
+ELSEWHERE = ("Samplers", "Samplers: images", "Books", "Roofline", "Memory of training", "Theory")
 HERE = tuple(one for one in FIGURES if one.title not in ELSEWHERE)
 """What the synthetic run has the data for; samplers and the cost ledger have runs of their own."""
 PICTURES = len(HERE) - 1 + len(SIGMA)

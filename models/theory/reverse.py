@@ -1,0 +1,199 @@
+"""Equations 5 to 9: the reverse SDE is the probability-flow ODE and a Langevin part."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from bench.api import Checked, Claim, Curve, Holds, Kind, register
+from models.samplers.euler import euler
+from models.samplers.heun import heun
+from models.samplers.reverse_sde import reverse_sde
+from models.samplers.walk import Sampler
+from models.theory.distance import sliced_wasserstein
+from models.theory.mixture import RADIUS, T_END, Exact, last_state, ring
+
+PARTICLES = 4096
+"""Times the effort."""
+CALLS = (4, 8, 16, 32, 64, 128, 256)
+LEVELS = (0.8, 0.6, 0.4, 0.2, 0.1, T_END)
+"""Where the laws are compared."""
+FINE = 100
+"""Steps where they are."""
+WRONG = 1.5
+"""The flawed start is so many times as wide as the true one."""
+TIMES_FLOOR = 2.0
+NEAR = 0.03
+"""A method is faster that comes within this distance with fewer calls."""
+PAIRS, FIRST_PAIR = 8, 1000
+"""Exact samples that are held against another, and the seed from which theirs are counted."""
+PANEL_LAWS = "The law at every level"
+PANEL_EXACT = "Exact score, right start"
+PANEL_FLAWED = f"Exact score, start {WRONG} times too wide"
+AWAY = "sliced Wasserstein distance to the exact law"
+EXACT_PAIR = "two exact samples"
+METHODS: dict[str, Sampler] = {
+    "ODE, Euler": euler,
+    "ODE, Heun": heun,
+    "SDE, Euler-Maruyama": reverse_sde,
+}
+
+
+def langevin(exact: Exact, x: Tensor, t: float, *, span: float, steps: int, seed: int) -> Tensor:
+    """Return states after the part that equation 9 adds to the ODE, alone, at one level.
+
+        dx = beta/2 score(x, t) ds + sqrt(beta) dw
+
+    It leaves the law of level t as it is, and forgets where in it a state was.
+
+    Args:
+        exact: The diffusion.
+        x: States at level t.
+        t: The level.
+        span: How long, in units of the time in which the noise alone has the variance of a
+            component: after a few of them a state has forgotten where it was in its component.
+        steps: Of the method of Euler and Maruyama.
+        seed: Of the noise.
+    """
+    draw, h = seeded(seed), span * exact.deviation(t) ** 2 / steps
+    for _ in range(steps):
+        x = x + h / 2 * exact.score(x, t) + math.sqrt(h) * draw(x)
+    return x
+
+
+def seeded(seed: int) -> Callable[[Tensor], Tensor]:
+    """Return a source of standard normal noise."""
+    rng = torch.Generator().manual_seed(seed)
+    return lambda like: torch.randn(like.shape, generator=rng, dtype=like.dtype)
+
+
+@register(
+    Kind.CHECK, "reverse-sde", source="equations 5 to 9; Song et al. 2021; Karras et al. 2022"
+)
+@torch.no_grad()
+def reverse_processes(effort: int, seed: int) -> Checked:
+    """Check that both have the laws of the diffusion, and which is nearer after how many calls.
+
+    Args:
+        effort: Multiplies the particles.
+        seed: Of states and noise.
+    """
+    exact, count = ring(), PARTICLES * effort
+    laws, floor = _laws(exact, count, seed)
+    stays = [_moved_by_langevin(exact, count, t, seed) for t in LEVELS]
+    right, wrong = (
+        {name: _errors(exact, name, count, width, seed) for name in METHODS}
+        for width in (1.0, WRONG)
+    )
+    claims = [
+        _same_laws({**laws, "Langevin part alone": stays}, floor),
+        _compared("with the exact score and the right start", right, floor[-1]),
+        _compared(f"with the exact score, and a start {WRONG} times too wide", wrong, floor[-1]),
+    ]
+    return Checked(
+        claims,
+        [
+            *_law_curves({**laws, "Langevin part alone": stays}, floor),
+            *_error_curves(PANEL_EXACT, right, floor[-1]),
+            *_error_curves(PANEL_FLAWED, wrong, floor[-1]),
+        ],
+    )
+
+
+def _sampled(exact: Exact, name: str, x: Tensor, grid: Sequence[float], seed: int) -> Tensor:
+    states = METHODS[name](exact, x, grid, seeded(seed), clip=False)
+    return last_state(states, exact.schedule)
+
+
+def _laws(exact: Exact, count: int, seed: int) -> tuple[dict[str, list[float]], list[float]]:
+    """Return the distances to the exact laws at `LEVELS`, and those of two exact samples."""
+    floor = [_floor(exact, count, t, seed) for t in LEVELS]
+    laws = {}
+    for name in ("ODE, Heun", "SDE, Euler-Maruyama"):
+        x, at, laws[name] = exact.draw(count, 1.0, seed + 2), 1.0, []
+        grid = exact.schedule.even_grid(FINE)
+        for number, t in enumerate(LEVELS):
+            between = [at, *(level for level in grid if t < level < at), t]
+            x, at = _sampled(exact, name, x, between, seed + 3 + number), t
+            laws[name].append(_apart(exact, x, t, seed))
+    return laws, floor
+
+
+def _floor(exact: Exact, count: int, t: float, seed: int) -> float:
+    """Return how far two exact samples are apart, a mean over several."""
+    others = (exact.draw(count, t, seed + FIRST_PAIR + i) for i in range(PAIRS))
+    return sum(_apart(exact, x, t, seed) for x in others) / PAIRS
+
+
+def _moved_by_langevin(exact: Exact, count: int, t: float, seed: int) -> float:
+    x = exact.draw(count, t, seed + 2)
+    return _apart(exact, langevin(exact, x, t, span=5.0, steps=FINE // 2, seed=seed + 3), t, seed)
+
+
+def _apart(exact: Exact, x: Tensor, t: float, seed: int) -> float:
+    return sliced_wasserstein(x, exact.draw(len(x), t, seed))
+
+
+def _errors(exact: Exact, name: str, count: int, width: float, seed: int) -> list[float]:
+    x = width * exact.draw(count, 1.0, seed + 2)
+    found = []
+    for calls in CALLS:
+        steps = calls // 2 if METHODS[name] is heun else calls
+        grid = exact.schedule.even_grid(steps)
+        found.append(_apart(exact, _sampled(exact, name, x, grid, seed + 3), T_END, seed))
+    return found
+
+
+def _same_laws(laws: dict[str, list[float]], floor: list[float]) -> Claim:
+    worst = {
+        name: max(one / other for one, other in zip(values, floor, strict=True))
+        for name, values in laws.items()
+    }
+    told = ", ".join(f"{name} {value:.2f}" for name, value in worst.items())
+    return Claim(
+        "Equations 5 to 9",
+        "The reverse SDE is the probability-flow ODE and a Langevin part; all have the same laws.",
+        Holds.YES if max(worst.values()) < TIMES_FLOOR else Holds.NO,
+        f"Largest distance to the exact law at {len(LEVELS)} levels, in those of two exact "
+        f"samples: {told}.",
+        {f"{name}, distance over floor": value for name, value in worst.items()},
+    )
+
+
+def _needed(errors: Sequence[float]) -> int | None:
+    """Return the fewest calls after which a method is near, None if it never is."""
+    near = [calls for calls, error in zip(CALLS, errors, strict=True) if error < NEAR]
+    return min(near, default=None)
+
+
+def _compared(where: str, found: dict[str, list[float]], floor: float) -> Claim:
+    calls = {name: _needed(errors) for name, errors in found.items()}
+    ode, sde = found["ODE, Heun"][-1], found["SDE, Euler-Maruyama"][-1]
+    of_sde = calls["SDE, Euler-Maruyama"] or math.inf
+    faster = min((calls[name] or math.inf) for name in ("ODE, Euler", "ODE, Heun")) < of_sde
+    worse = ode > TIMES_FLOOR * sde
+    told = ", ".join(f"{name} {count or f'not by {CALLS[-1]}'}" for name, count in calls.items())
+    verdicts = {(True, True): Holds.YES, (False, False): Holds.NO}
+    return Claim(
+        f"After equation 9, {where}",
+        "The probability-flow ODE is faster, but less accurate than the SDE.",
+        verdicts.get((faster, worse), Holds.PARTLY),
+        f"Calls to a distance of {NEAR:g} ({100 * NEAR / RADIUS:.0f} % of the data's radius): "
+        f"{told}. After {CALLS[-1]} calls the ODE is at {ode / floor:.1f}, the SDE at "
+        f"{sde / floor:.1f} times the distance of two exact samples.",
+        {"ODE, distance over floor": ode / floor, "SDE, distance over floor": sde / floor},
+    )
+
+
+def _law_curves(laws: dict[str, list[float]], floor: list[float]) -> list[Curve]:
+    axes = {"x_axis": "level t", "y_axis": AWAY, "logarithmic": "y"}
+    curves = [Curve(PANEL_LAWS, name, LEVELS, values, **axes) for name, values in laws.items()]
+    return [*curves, Curve(PANEL_LAWS, EXACT_PAIR, LEVELS, floor, reference=True, **axes)]
+
+
+def _error_curves(panel: str, found: dict[str, list[float]], floor: float) -> list[Curve]:
+    axes = {"x_axis": "network calls", "y_axis": AWAY}
+    curves = [Curve(panel, name, CALLS, values, **axes) for name, values in found.items()]
+    line = [floor] * len(CALLS)
+    return [*curves, Curve(panel, EXACT_PAIR, CALLS, line, reference=True, **axes)]

@@ -1,0 +1,157 @@
+"""The checks of the theory find what is known, and their tools are what they say."""
+
+import math
+
+import pytest
+import torch
+
+from bench import registry
+from bench.api import Checked, Holds, Kind
+from models.solve import integrate
+from models.theory.adjoint import gradient, weights_like
+from models.theory.block import halves, relative, second_order
+from models.theory.distance import sliced_wasserstein
+from models.theory.mixture import T_END, ring
+from models.theory.perception import Point, bound, problem
+from models.theory.second_adjoint import second_order_adjoint
+from models.theory.slopes import falling, order
+
+KNOWN = {
+    "second-order": [Holds.YES, Holds.NO, Holds.YES],
+    "adjoint": [Holds.YES, Holds.YES, Holds.YES],
+    "reverse-sde": [Holds.YES, Holds.PARTLY, Holds.PARTLY],
+    "local-error": [Holds.YES, Holds.YES],
+    "perception-distortion": [Holds.YES, Holds.NO, Holds.YES],
+    "crossing": [Holds.YES],
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Checked]:
+    """Return what each registered check finds, run once."""
+    return {
+        name: registry.build(Kind.CHECK, name, effort=1, seed=0)
+        for name in registry.names(Kind.CHECK)
+    }
+
+
+def numbers(checked: Checked) -> dict[str, float]:
+    return {name: value for claim in checked.claims for name, value in claim.numbers.items()}
+
+
+def test_every_check_is_known_and_says_where_its_claims_stand(found) -> None:
+    assert found.keys() == KNOWN.keys()
+    for name, checked in found.items():
+        assert [claim.holds for claim in checked.claims] == KNOWN[name], name
+        for claim in checked.claims:
+            assert claim.place
+            assert claim.text.endswith(".")
+            assert claim.found.endswith(".")
+            assert all(math.isfinite(value) for value in claim.numbers.values())
+        for curve in checked.curves:
+            assert len(curve.x) == len(curve.y) > 1
+            assert all(map(math.isfinite, curve.y)), (name, curve.label)
+
+
+def test_gradients_by_the_adjoint_meet_their_target(found) -> None:
+    seen = numbers(found["adjoint"])
+    assert seen["relative error at 1e-6"] < 1e-4
+    assert abs(seen["growth with the adjoint, share of that without"]) < 0.02
+    assert seen["operations, second over first"] > 1
+
+
+def test_orders_are_within_their_target(found) -> None:
+    seen = numbers(found["local-error"])
+    for name, p in {
+        "euler": 1,
+        "midpoint": 2,
+        "rk4": 4,
+        "rk4-classic": 4,
+        "heun": 2,
+        "ddim": 1,
+    }.items():
+        assert abs(seen[f"local order of {name}"] - p - 1) < 0.15
+        assert abs(seen[f"global order of {name}"] - p) < 0.15
+
+
+@pytest.mark.parametrize("name", ["second-order", "perception-distortion"])
+def test_a_check_depends_on_its_seed_alone(found, name: str) -> None:
+    assert registry.build(Kind.CHECK, name, effort=1, seed=0) == found[name]
+
+
+# ------------------------------------------------------------------------- the tools
+
+
+def test_the_slope_of_a_power_is_the_power() -> None:
+    assert order((1, 2, 4, 8), falling((1, 2, 4, 8), 3.0, 2.5)) == pytest.approx(2.5)
+
+
+def test_the_first_half_of_the_field_is_the_velocity() -> None:
+    block = second_order(0)
+    z, v = halves(block.y0)
+    assert torch.equal(torch.cat([z, v], dim=1), block.y0)
+    assert torch.equal(halves(block.field(0.3, block.y0))[0], v)
+
+
+def test_the_gradient_is_that_of_central_differences() -> None:
+    block = second_order(3, batch=1)
+    found = gradient(block, solver="rk4", steps=4).values
+    direction = torch.randn(block.y0.shape, dtype=torch.float64)
+
+    def loss(y0: torch.Tensor) -> float:
+        y = integrate(block.field, y0, solver="rk4", steps=4).y
+        return float((weights_like(y) * y).sum().detach())
+
+    h = 1e-5
+    slope = (loss(block.y0 + h * direction) - loss(block.y0 - h * direction)) / (2 * h)
+    along = float(found[: block.y0.numel()] @ direction.flatten())
+    assert along == pytest.approx(slope, rel=1e-7)
+
+
+def test_the_second_order_adjoint_gives_the_gradient_of_autograd() -> None:
+    block = second_order(5, batch=1)
+    by_adjoint = second_order_adjoint(block, weights_like(block.y0), steps=16).of_state
+    by_autograd = gradient(block, solver="rk4", steps=16).values[: block.y0.numel()]
+    assert relative(by_adjoint.flatten(), by_autograd) < 1e-5
+
+
+def test_the_score_is_the_gradient_of_the_log_density() -> None:
+    exact, t = ring(), 0.3
+    x = exact.draw(16, t, seed=1).requires_grad_()
+    left = float(exact.schedule.alpha_bar(t))
+    spread = exact.deviation(t) ** 2
+    away = x.flatten(1)[:, None] - math.sqrt(left) * exact.means.flatten(1)
+    density = (exact.weights.log() - away.square().sum(2) / (2 * spread)).logsumexp(1)
+    (right,) = torch.autograd.grad(density.sum(), x)
+    assert torch.allclose(exact.score(x.detach(), t), right, rtol=1e-10, atol=1e-12)
+
+
+def test_the_flow_there_and_back_is_no_move() -> None:
+    exact = ring()
+    x = exact.draw(8, 1.0, seed=2)
+    there = exact.flow(x, 1.0, T_END, 400)
+    assert relative(exact.flow(there, T_END, 1.0, 400), x) < 1e-6
+
+
+def test_the_sliced_distance_of_a_shift_is_the_mean_of_its_projections() -> None:
+    x = torch.randn(500, 2, dtype=torch.float64)
+    shift = torch.tensor([0.3, -0.4], dtype=torch.float64)
+    assert sliced_wasserstein(x + shift, x) == pytest.approx(0.5 * 2 / math.pi, rel=1e-3)
+    assert sliced_wasserstein(x[torch.randperm(500)], x) == 0
+    many = torch.randn(64, 5, dtype=torch.float64)
+    assert sliced_wasserstein(2 * many, many) == pytest.approx(sliced_wasserstein(-2 * many, -many))
+
+
+def test_the_posterior_of_the_problem_is_bayes() -> None:
+    """Mean and sample against the law of total expectation, and a draw's error against theory."""
+    drawn = problem(200_000, seed=4)
+    error = (drawn.mean - drawn.x).square().mean()
+    assert float((drawn.sample - drawn.x).square().mean() / error) == pytest.approx(2, abs=0.03)
+    assert float((drawn.mean - drawn.x).mean()) == pytest.approx(0, abs=3e-3)
+    assert float(((drawn.mean - drawn.x) * drawn.mean).mean()) == pytest.approx(0, abs=3e-3)
+
+
+def test_the_bound_is_least_distortion_where_nothing_is_asked_of_perception() -> None:
+    mean = Point(distortion=0.1, perception=0.2)
+    assert bound(mean, 0.2) == bound(mean, 0.5) == 0.1
+    assert bound(mean, 0.0) == pytest.approx(0.14)
