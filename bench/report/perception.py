@@ -4,6 +4,7 @@ import pandas as pd
 
 from bench.report import restoration as r
 from bench.report.rows import RunLike, ok, true
+from bench.report.table4 import denoised
 
 PATH, COMBINATION, CLASSIC = "path", "combination", "classic"
 DISTANCES = {"kid": "kernel distance", "frechet": "Fréchet distance"}
@@ -60,9 +61,14 @@ def _plain(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _classics(run: RunLike) -> pd.DataFrame:
-    """Return the classic denoisers; what a network makes in one call is a combination already."""
+    """Return the classic denoisers as they are meant (`denoised`).
+
+    What a network makes in one call is a combination already.
+    """
     rows = _plain(ok(run, "denoise", COLUMNS))
-    return rows[~rows["network"]].drop_duplicates(["dataset", "schedule", "clipped", "name", "t"])
+    return rows.loc[rows.index.intersection(denoised(run).index)].drop_duplicates(
+        ["dataset", "schedule", "name", "t"]
+    )
 
 
 def _joined(rows: pd.DataFrame, sets: pd.DataFrame, kind: str, *, order: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.report.comparison import Value
+from bench.report.perception import points
 from bench.report.restoration import DEFAULT_ESTIMATE, Block
 from bench.report.table4 import blocks, denoised, label_of, methods, table4
 from bench.report.table4_pairs import Method, duel_note, duels, leaders
@@ -106,6 +107,7 @@ def test_a_wrong_sigma_is_a_row_of_its_own(changed):
     assert reasons.str.contains("schedule linear instead of sigmoid").all()
     assert reasons.str.contains("told sigma 0.05 instead of the noise's own").all()
     assert wrong not in set(denoised(run)["denoiser"])
+    assert wrong not in set(points(run, MINE)["name"]), "it is no point of the trade"
 
 
 def test_clipped_images_have_a_block_of_their_own(run, changed):
