@@ -148,6 +148,16 @@ def test_what_cannot_be_built_is_not_told_and_the_rest_is():
     assert "train conv-ae digits sigmoid" not in labels  # 24 is no multiple of 16
 
 
+def test_a_strangers_fault_is_its_cells_and_not_the_forecasts(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("a fault of its own")
+
+    monkeypatch.setattr(Pace, "of_denoiser", broken)
+    plan = plan_of("table2", overrides=[*TINY, "denoising.levels=50", "backbones=unet"])
+    told = forecast(plan, list(plan.cells), device="cpu", workers=2)
+    assert (told.seconds, told.untold) == ({}, len(plan))
+
+
 def test_words():
     told = Forecast({"k": 1.0}, {"train": 7200.0, "restore": 100.0}, 5400.0, 2, 3)
     assert told.words() == (
