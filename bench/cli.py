@@ -92,7 +92,9 @@ def _run(session, workers: int, *, fresh: bool, offline: bool, as_json: bool) ->
     if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
         console.print("note: the bm3d package is licensed for non-commercial use only")
     if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
-        console.print(session.forecast(workers).words(), soft_wrap=True, highlight=False)
+        to_come = session.forecast(workers, fresh=fresh).words()
+        if to_come:
+            console.print(to_come, soft_wrap=True, highlight=False)
     finished, display = measured(session, console, workers, fresh=fresh, offline=offline)
     folders = session.folders
     if not report_is_current(finished, folders):

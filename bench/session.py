@@ -116,14 +116,16 @@ class Session:
             )
         return lines
 
-    def forecast(self, workers: int) -> "Forecast":
+    def forecast(self, workers: int, *, fresh: bool = False) -> "Forecast":
         """Return how long what is not measured yet will take; a few calls are timed for it."""
         from bench.forecast.forecast import forecast
 
         store = Store(self.folders.store)
-        records = {planned.key: store.peek(planned.key) for planned in self.plan}
-        done = {key for key, record in records.items() if record and record["status"] in REUSED}
-        return forecast(self.plan, records.keys() - done, device=self.device, workers=workers)
+        keys = {planned.key for planned in self.plan if not planned.unavailable}
+        if not fresh:
+            records = {key: store.peek(key) for key in keys}
+            keys -= {key for key, one in records.items() if one and one["status"] in REUSED}
+        return forecast(self.plan, keys, device=self.device, workers=workers)
 
     def _from_run(self, folder: Path) -> str:
         return os.path.relpath(folder.resolve(), self.folders.run.resolve())

@@ -70,6 +70,8 @@ class Best:
     """What either half of the images chooses."""
     value_disjoint: float
     """Mean score of each half at the index that the other half chose: free of the optimism."""
+    disjoint: tuple[float, ...] = ()
+    """Every image's score at the index that the other half chose."""
 
 
 def bootstrap_mean(
@@ -124,8 +126,11 @@ def best_of_curve(
     low, high = _percentiles(2 * value - resampled.max(axis=1), confidence)
     low, high = sorted((sign * min(low, value), sign * max(high, value)))
     first, last = _percentiles(resampled.argmax(axis=1), confidence, method="nearest")
-    chosen, score = _cross_fitted(sign * data, seed)
-    return Best(sign * value, low, high, index, int(first), int(last), chosen, sign * score)
+    chosen, score, each = _cross_fitted(sign * data, seed)
+    disjoint = tuple((sign * each).tolist())
+    return Best(
+        sign * value, low, high, index, int(first), int(last), chosen, sign * score, disjoint
+    )
 
 
 def best_of_jackknife(
@@ -216,12 +221,18 @@ def _t_inside(angle: float, freedom: int) -> float:
     return (angle + total) * 2 / math.pi if odd else total
 
 
-def _cross_fitted(data: np.ndarray, seed: int) -> tuple[tuple[int, int], float]:
-    """Split the images in two; return either half's choice and the mean score on the other."""
+def _cross_fitted(data: np.ndarray, seed: int) -> tuple[tuple[int, int], float, np.ndarray]:
+    """Split the images in two; return either half's choice, and what the other scores there.
+
+    That is the mean of both halves' means, and every image's own score.
+    """
     order = np.random.default_rng([seed, 1]).permutation(len(data))
-    one, two = (data[half].mean(axis=0) for half in np.array_split(order, 2))
+    halves = np.array_split(order, 2)
+    one, two = (data[half].mean(axis=0) for half in halves)
     chosen = int(one.argmax()), int(two.argmax())
-    return chosen, float(two[chosen[0]] + one[chosen[1]]) / 2
+    each = np.empty(len(data))
+    each[halves[0]], each[halves[1]] = data[halves[0], chosen[1]], data[halves[1], chosen[0]]
+    return chosen, float(two[chosen[0]] + one[chosen[1]]) / 2, each
 
 
 def _resampled_means(data: np.ndarray, seed: int, resamples: int) -> np.ndarray:

@@ -69,13 +69,16 @@ def compare(
 def _compare_runs(folders: list[Path]) -> None:
     from bench.check import side_by_side
     from bench.regression.counts import grown
+    from bench.regression.gate import EXIT_NOTHING
     from bench.runs import load_run
 
     if len(folders) != 2:
         raise BenchError(f"{len(folders)} runs; expected two, or --against REV for the code itself")
     table = side_by_side(*map(load_run, folders))
     if table.empty:
-        raise BenchError("the two runs have no number in common; compare runs of one experiment")
+        told = "the two runs have no number in common; compare runs of one experiment"
+        print(f"bench: {told}", file=sys.stderr)
+        raise typer.Exit(EXIT_NOTHING)
     print(table.to_string(index=False))
     found = grown(table)
     for line in found:

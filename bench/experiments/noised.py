@@ -1,7 +1,7 @@
 """The cells in which a denoiser is called once on noised images: classic ones, and networks."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from bench.api import Cell
 from bench.experiments.trained import (
@@ -14,6 +14,7 @@ from bench.experiments.trained import (
 )
 from bench.plan import Study
 from bench.registry import DIFFUSION
+from bench.settings import Learning
 
 
 def denoise(
@@ -82,11 +83,13 @@ def denoised(study: Study, t: int, trainings: Iterable[str]) -> Iterator[Cell]:
 def is_plain(cell: Cell, trainings: Sequence[str]) -> bool:
     """Return whether a `denoise` cell is no variant: one for each denoiser, level and schedule.
 
-    Not clipped, told the noise's own sigma, and of these trainings the first.
+    Not clipped, told the noise's own sigma, and of these trainings the one that the report shows
+    first.
     """
-    how = cell.spec.get("trained", {"name": trainings[0]})["name"]
+    first = min(trainings, key=get_args(Learning).index)
+    how = cell.spec.get("trained", {"name": first})["name"]
     told = f"+{ASSUMED}=" in cell.spec["denoiser"]["name"]
-    return how == trainings[0] and not told and "clipped" not in cell.spec
+    return how == first and not told and "clipped" not in cell.spec
 
 
 def one_step(study: Study, denoiser: str, t: int) -> Cell:

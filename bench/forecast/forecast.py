@@ -1,6 +1,5 @@
 """How long what a run has yet to do will take on this machine."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,8 +42,8 @@ class Forecast:
 def forecast(plan: Plan, to_do: Iterable[str], *, device: str, workers: int) -> Forecast:
     """Time a few calls of each denoiser and return what the cells to do will take.
 
-    Differs: from what a run then takes, as workers share the memory's bandwidth and the machine's
-    other users come and go; within a third where nothing else runs.
+    Differs: from what a run then takes, as workers share the memory's bandwidth, and the machine's
+    other users come and go. On a GPU, which small batches do not fill, it is too long.
 
     Args:
         plan: The cells.
@@ -56,10 +55,9 @@ def forecast(plan: Plan, to_do: Iterable[str], *, device: str, workers: int) -> 
     seconds = {}
     for planned in plan:
         if planned.key in wanted:
-            with contextlib.suppress(Exception):  # what is wrong with it, its cell will say
-                told = _seconds(planned, pace)
-                if told is not None:
-                    seconds[planned.key] = told
+            told = _seconds(planned, pace)
+            if told is not None:
+                seconds[planned.key] = told
     by_task: Counter[str] = Counter()
     for key, value in seconds.items():
         by_task[plan.cells[key].cell.task] += value
@@ -74,6 +72,8 @@ def _seconds(planned: Planned, pace: Pace) -> float | None:
     spec, data = planned.cell.spec, planned.basis["data"]
     shape = (data["channels"], data["image_size"])
     of = pace.of_denoiser(spec["denoiser"], shape)
+    if of is None:
+        return None
     scoring = pace.of_scoring(shape).call if work.scored else 0.0
     return work.forward * of.call + work.updates * of.update + work.scored * scoring
 

@@ -1,5 +1,7 @@
 """How fast this machine is at the moment: a few calls of each denoiser, timed in one thread."""
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,21 +41,26 @@ class Pace:
     """Times each denoiser once."""
 
     device: str
-    _known: dict[str, Seconds] = field(default_factory=dict)
+    _known: dict[str, Seconds | None] = field(default_factory=dict)
 
-    def of_denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds:
+    def of_denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds | None:
         """Return how long a denoiser takes for images of so many channels and pixels a side.
 
-        Raises:
-            BenchError: If it cannot be built here.
+        None where it fails: what is wrong with it, its cell will say.
         """
-        return self._once({"spec": spec, "shape": shape}, lambda: self._denoiser(spec, shape))
+
+        def measure() -> Seconds | None:
+            with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(sys.stderr):
+                return self._denoiser(spec, shape)
+            return None
+
+        return self._once({"spec": spec, "shape": shape}, measure)
 
     def of_scoring(self, shape: tuple[int, int]) -> Seconds:
         """Return how long scoring an estimate takes."""
         return self._once({"shape": shape}, lambda: self._scoring(shape))
 
-    def _once(self, key: Mapping[str, Any], measure: Callable[[], Seconds]) -> Seconds:
+    def _once(self, key: Mapping[str, Any], measure: Callable[[], Seconds | None]) -> Any:
         name = canonical.digest(key)
         if name not in self._known:
             with _one_thread():

@@ -69,7 +69,7 @@ class OwnCode(importlib.abc.MetaPathFinder):
             inside = file is not None and any(
                 Path(file).resolve().is_relative_to(root) for root in self.roots
             )
-            own += inside
+            own += inside and top in self.names
             if top in self.names and file is not None and not inside:
                 strange.append(f"{name} from {file}")
         return own, strange
@@ -117,10 +117,10 @@ class Server:
             value = ready.call()
         finally:
             ready.end()
-        if isinstance(value, float) and math.isnan(value):
-            raise NotImplementedError("it is not a number")
         if type(value) not in (int, float):
             value = float(value)  # a number of numpy's or torch's
+        if not math.isfinite(value):
+            raise Told(f"it tracks {value}, expected a finite number")
         return value
 
     def do_open(self, name: str) -> Any:

@@ -110,7 +110,8 @@ def _measured(trees: Trees, asked: Asked, say: Say) -> list[Finding]:
         if again:
             findings = _confirmed(trees, [one for one in timed if one.name in again],
                                   (pairs, findings), asked, say)  # fmt: skip
-    ran = any(pair.head.samples for pair in pairs.values())
+    inside = ("track", "time")  # others run in processes of their own, which look themselves
+    ran = any(pair.head.samples for pair in pairs.values() if pair.kind in inside)
     if ran and not max(used, _verified(trees)):
         raise BenchError(
             f"the benchmarks imported nothing from {printable(trees.head.root)}, so another "
@@ -121,6 +122,8 @@ def _measured(trees: Trees, asked: Asked, say: Say) -> list[Finding]:
 
 def _check_rounds(count: int, asked: Asked) -> None:
     """Refuse rounds with which no difference, however large, could be told from chance."""
+    if not count:
+        return
     enough = next(n for n in range(1, 99) if least_p(2 * n) * max(1, count) < asked.limits.alpha)
     if asked.rounds < enough:
         raise BenchError(
@@ -179,5 +182,7 @@ def _confirmed(
 def _both(first: Finding, second: Finding) -> Finding:
     if second.verdict is Verdict.REGRESSED:
         return second
+    if second.ratio is None:
+        return replace(first, reason=f"could not be measured again: {second.reason or 'no word'}")
     reason = f"slower once (x{first.ratio:.3f}), not when measured again in fresh processes"
     return replace(second, verdict=Verdict.SAME, reason=reason)

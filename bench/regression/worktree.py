@@ -92,17 +92,20 @@ class Repository:
             place = Path(line.removeprefix("worktree "))
             if not line.startswith("worktree ") or not _is_ours(place):
                 continue
+            if not place.parent.is_dir():
+                self._removed(place.parent)
+                continue
             with contextlib.suppress(Timeout), FileLock(place.parent / OWNER, timeout=0):
                 self._removed(place.parent)
                 shutil.rmtree(place.parent, ignore_errors=True)
-        git(self.top, "worktree", "prune")
 
     def _removed(self, scratch: Path) -> None:
         with contextlib.suppress(GitError):  # git locks what it has not finished adding
             git(self.top, "worktree", "unlock", str(scratch / BASE))
-        shutil.rmtree(scratch / BASE, ignore_errors=True)
+        # By name, and never `worktree prune`: that forgets worktrees of others whose disk is away.
         with contextlib.suppress(GitError):
-            git(self.top, "worktree", "prune")
+            git(self.top, "worktree", "remove", "--force", "--force", str(scratch / BASE))
+        shutil.rmtree(scratch / BASE, ignore_errors=True)
 
 
 class GitError(BenchError):
@@ -138,4 +141,4 @@ def git(folder: Path, *words: str) -> str:
 
 
 def _is_ours(place: Path) -> bool:
-    return place.name == BASE and place.parent.name.startswith(PREFIX) and place.parent.is_dir()
+    return place.name == BASE and place.parent.name.startswith(PREFIX)

@@ -90,6 +90,7 @@ def _level(here: pd.DataFrame, floor: pd.DataFrame, folder: Path, t: int) -> lis
             shown = here[here[height].notna()]
             _panel(panel, shown, column, height)
             if height in q.DISTANCES:
+                _scale_distance(panel, shown, floor, height)
                 _floor(panel, floor, height)
             panel.set_xlabel(words)
             panel.set_ylabel(LPIPS if height == "lpips" else _distance(measured, height))
@@ -140,6 +141,8 @@ def _panel(axes: Axes, here: pd.DataFrame, x: str, y: str) -> None:
         mine, look = here[here["name"] == name], style.look(name)
         path = mine[mine["kind"] == q.PATH].sort_values("order")
         between = mine[mine["kind"] == q.COMBINATION].sort_values("order")
+        if y in q.DISTANCES:  # of the states on the way a few are measured, the last is the sample
+            path = pd.concat([path, between[between["order"] == 0]])
         sparse = {"marker": ".", "markersize": 4} if y in q.DISTANCES else {}
         axes.plot(path[x], path[y], color=look.colour, linestyle=look.dash, **sparse, zorder=3)
         axes.plot(between[x], between[y], color=look.colour, linewidth=0.8, zorder=3)
@@ -161,11 +164,15 @@ def _scale(axes: Axes, here: pd.DataFrame, x: str, y: str) -> None:
     _plain_log(axes.xaxis, here[x].astype(float))
     if y not in q.DISTANCES:
         _plain_log(axes.yaxis, here[y].astype(float))
-        return
+
+
+def _scale_distance(axes: Axes, here: pd.DataFrame, floor: pd.DataFrame, y: str) -> None:
+    """Make the axis of a distance logarithmic, and linear around 0 where something is below."""
     errors = (here[f"{y}_high"] - here[f"{y}_low"]).dropna() / 2
     errors = errors[errors > 0]
+    values = [*here[y].astype(float), *floor[y].astype(float)]
     if len(errors):
-        style.distance_axis(axes, here[y].astype(float).tolist(), float(errors.min()))
+        style.distance_axis(axes, values, float(errors.min()))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
@@ -196,6 +203,7 @@ def _hull(axes: Axes, spots: np.ndarray) -> None:
     left, right = spots[:, 0].min(), spots[:, 0].max()
     across = np.geomspace(left, 3 * right, 400)  # straight pieces are bent on these axes
     line = envelope([tuple(spot) for spot in spots], across)
+    line = np.maximum(line, 0)  # estimates of a distance may be below, the distance is not
     axes.plot(across, line, color=HULL, linewidth=3.5, solid_capstyle="round", zorder=1)
 
 

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.report.verdicts import difference
-from bench.statistics import Jackknife
+from bench.statistics import Jackknife, t_quantile
+
+FEW = 16
+"""Below so many pairs the bootstrap is too narrow: at 8 it misses in 12 % of cases, not 5 %."""
 
 Triple = tuple[float, float, float]
 """A value with the lower and upper end of its 95 % interval."""
@@ -19,13 +22,17 @@ Triple = tuple[float, float, float]
 def paired_mean(
     a: Sequence[float], b: Sequence[float], *, resamples: int = 4000, seed: int = 0
 ) -> Triple | None:
-    """Return the mean of a - b over images with a percentile bootstrap interval.
+    """Return the mean of a - b over images with its 95 % interval.
 
-    None where the two are not of the same images.
+    A percentile bootstrap, and Student's t where there are too few images for one. None where the
+    two are not of the same images.
     """
     if len(a) != len(b) or len(a) < 2:
         return None
     gaps = np.subtract(a, b)
+    if len(gaps) < FEW:
+        reach = t_quantile(len(gaps) - 1) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+        return float(gaps.mean()), float(gaps.mean()) - reach, float(gaps.mean()) + reach
     rng = np.random.default_rng(seed)
     means = gaps[rng.integers(0, len(gaps), (resamples, len(gaps)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))

@@ -27,13 +27,18 @@ ALONG = (
     "clean image. Hollow mark: the best step, chosen on these images; upright ticks: what either "
     "half of the images would choose."
 )
+TRAINED = (
+    "DnCNN and the autoencoder are those trained at one level (step 100) where the run has them, "
+    "else those for each level, else the blind ones."
+)
 BETWEEN = (
     "A line runs from the noisy image over the steps of the restoration to its end, the sample; "
     "from there a thin one over shares of 1/4, 1/2 and 3/4 (hollow) to the posterior mean, which "
     "is one network call. Classic denoisers are points. Grey: the lower convex hull of all points, "
     "bent by the logarithmic axes. Choosing at random between methods reaches it, so it is an "
     "upper bound on the perception-distortion function, which is convex and does not rise (Blau "
-    "and Michaeli 2018)."
+    "and Michaeli 2018) - up to the errors of the estimates, of which the lowest is optimistic. "
+    f"{TRAINED}"
 )
 
 
@@ -168,13 +173,13 @@ FIGURES = (
     Figure(
         "Scores against noise",
         "Best SSIM and LPIPS over the restoration's steps and of classic denoisers, with 95 % "
-        "intervals.",
+        f"intervals. {TRAINED}",
         "Two line charts: SSIM falls and LPIPS rises with the noise, one line per method.",
         draw_noise,
     ),
     Figure(
         "Denoising",
-        "The same noisy images for every method; diffusion at its best LPIPS step.",
+        f"The same noisy images for every method; diffusion at its best LPIPS step. {TRAINED}",
         "Grid of images: clean, noisy, and restored by each method, each with SSIM and LPIPS.",
         draw_denoising,
     ),

@@ -47,6 +47,7 @@ COLUMNS = (
     "disjoint_value",
     "total_calls",
     "per_image",
+    "per_image_disjoint",
     "mse",
     "share_of_mean",
     "clipped",
@@ -84,12 +85,36 @@ class Best:
         """The reverse steps made until then: calls x stride."""
         r, stride = self.row, self.stride
         ends = (floating(r[f"best_calls{end}"]) for end in ("", "_low", "_high"))
-        return Value(*(None if x is None else x * stride for x in ends), n=integer(r["n"]))
+        most = floating(r["t"])  # the last call may go on by fewer
+        steps = (x if x is None else min(x * stride, most or x * stride) for x in ends)
+        return Value(*steps, n=integer(r["n"]))
 
     @property
     def calls(self) -> float | None:
         """Network calls made until then."""
         return floating(self.row["best_calls"])
+
+    @property
+    def calls_between(self) -> tuple[float, float]:
+        """The fewest and the most calls that resampled images choose."""
+        ends = (floating(self.row[f"best_calls{end}"]) for end in ("_low", "_high"))
+        low, high = (self.calls or 0.0 if end is None else end for end in ends)
+        return low, high
+
+    @property
+    def hindsight(self) -> float | None:
+        """What the score loses at a step that other images choose; None where it is not known."""
+        ours, theirs = floating(self.row["best_value"]), floating(self.row["disjoint_value"])
+        return None if ours is None or theirs is None else abs(ours - theirs)
+
+    @property
+    def per_image(self) -> list[float]:
+        """Every image's score at the step that the other half of the images chooses.
+
+        Without hindsight, so that a curve with more steps has no advantage in a comparison; runs of
+        early versions have the scores at the best step only.
+        """
+        return listed(self.row.get("per_image_disjoint")) or listed(self.row["per_image"])
 
     @property
     def stride(self) -> int:
@@ -215,7 +240,7 @@ def leader(found: Mapping[str, Best], *, largest: bool) -> str | None:
     """Return the network that restores best beyond doubt, None where that is a tie.
 
     It is better than every other one on the same images: the 95 % interval of each paired
-    difference, of the scores at each one's own best step, excludes 0.
+    difference excludes 0.
 
     Args:
         found: Network -> its best point; one alone is no leader.
@@ -232,8 +257,11 @@ def leader(found: Mapping[str, Best], *, largest: bool) -> str | None:
 
 
 def compared(a: Best, b: Best) -> Triple | None:
-    """Return the mean of a - b over the images that both restored, with its 95 % interval."""
-    return paired_mean(listed(a.row["per_image"]), listed(b.row["per_image"]))
+    """Return the mean of a - b over the images that both restored, with its 95 % interval.
+
+    Each image at the step that the other half of the images chooses for that network.
+    """
+    return paired_mean(a.per_image, b.per_image)
 
 
 def pair_text(texts: list[str]) -> str:

@@ -46,12 +46,16 @@ class Restorations:
         return latency_of(self.times, best.row["backbone"], best.row)
 
     def seconds(self, best: r.Best) -> c.Value:
-        """Return the time to a best point: calls x latency."""
+        """Return the time to a best point: calls x latency.
+
+        Its interval goes from the fewest calls at the least latency to the most at the largest.
+        """
         latency, calls = self.latency(best), best.calls
         if latency is None or calls is None:
             return c.Value(None)
+        fewest, most = best.calls_between
         return c.Value(
-            calls * latency.seconds, calls * latency.low, calls * latency.high, latency.repeats
+            calls * latency.seconds, fewest * latency.low, most * latency.high, latency.repeats
         )
 
     def judge(self, paper: Printed | None, best: r.Best, *, ours: c.Value, unit: str) -> Verdict:
@@ -214,7 +218,8 @@ def _notes(all_: Restorations, lines: list[c.Line]) -> list[str]:
         order = r.pair_title(r.backbones(found))
         n = sorted({best.value.n for best in found.values() if best.value.n})
         images = f"; N = {', '.join(map(str, n))} images" if n else ""
-        notes.append(f"Block {block.title}: ours {order}{images}.{_contest(found)}")
+        said = f"{_contest(found)}{_hindsight(found)}"
+        notes.append(f"Block {block.title}: ours {order}{images}.{said}")
     return [*notes, *notebook.notes(all_.run), NETWORK_NOTE, c.tally(lines)]
 
 
@@ -232,6 +237,22 @@ def _contest(found: dict[tuple[int, str, str], r.Best]) -> str:
             counts = [f"{printed(b)} better at {won.count(b)}" for b in PAIR]
             parts.append(f"{title}: {', '.join(counts)}, a tie at {won.count(None)}")
     return f" Of the levels, paired over images: {'; '.join(parts)}." if parts else ""
+
+
+def _hindsight(found: dict[tuple[int, str, str], r.Best]) -> str:
+    """Return what choosing the step on the scored images is worth at most, in a sentence."""
+    parts = []
+    for metric, (title, _, digits) in r.METRICS.items():
+        gains = [best.hindsight for (_, _, m), best in found.items() if m == metric]
+        known = [gain for gain in gains if gain is not None]
+        if known:
+            parts.append(f"{max(known):.{digits + 1}f} of {title}")
+    return (
+        f" The step is chosen on the scored images; where each half of them is scored at the step "
+        f"that the other half chooses, at most {' and '.join(parts)} is lost."
+        if parts
+        else ""
+    )
 
 
 def _table(run: RunLike, name: str, columns: tuple[Column, ...], words: tuple[str, str]) -> c.Table:

@@ -150,7 +150,7 @@ def _diffusion(found: dict[tuple[int, str, str], r.Best], backbone: str) -> Meth
         {key: best.value for key, best in mine.items()},
         {t: best.row for (t, _), best in mine.items()},
         "best over the steps of the restoration, chosen per metric on the scored images",
-        {key: listed(best.row["per_image"]) for key, best in mine.items()},
+        {key: best.per_image for key, best in mine.items()},
     )
 
 

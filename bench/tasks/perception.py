@@ -34,8 +34,8 @@ def perception(cell: Cell, context: Context) -> Outcome:
     held_out = load_file(context.file(cell.uses[1], FEATURES))["features"]
     count = len(next(iter(sets.values()))[1])
     reference = held_out[count : count + cell.spec["n_real"]]
-    blocks = min(cell.spec["blocks"], count // 2)
-    if blocks < 2 or len(reference) < 2 * blocks:
+    blocks = min(cell.spec["blocks"], count // 2, len(reference) // 2)
+    if blocks < 2:
         raise Invalid(
             f"perception: {count} restored images and {len(reference)} other held-out ones, "
             "expected 4 of each or more; restore fewer of them, or ask for more real ones"

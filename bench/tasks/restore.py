@@ -146,13 +146,16 @@ def _combined(mean: Tensor, sample: Tensor, against: Against, *, real: int) -> d
 def _rows(curves: dict[tuple[str, str], np.ndarray], seed: int) -> list[Row]:
     rows: list[Row] = []
     for estimate in ESTIMATES:
-        means = {metric: curves[estimate, metric].mean(axis=0) for metric in HIGHER_IS_BETTER}
+        scores = {metric: _counted(curves[estimate, metric]) for metric in HIGHER_IS_BETTER}
+        means = {metric: scored.mean(axis=0) for metric, scored in scores.items() if len(scored)}
         means["mse"] = (10 ** (-curves[estimate, "psnr"] / 10)).mean(axis=0)
-        for calls in range(len(means["psnr"])):
+        for calls in range(len(means["ssim"])):
             values = {metric: float(mean[calls]) for metric, mean in means.items()}
             rows.append({"part": "curve", "estimate": estimate, "calls": calls, **values})
         for metric, higher in HIGHER_IS_BETTER.items():
-            scored = curves[estimate, metric]
+            scored = scores[metric]
+            if len(scored) < 2:  # all others are exact: no mean PSNR, as in `summary`
+                continue
             best = best_of_curve(scored, higher_is_better=higher, seed=seed)
             rows.append(
                 {
@@ -168,10 +171,20 @@ def _rows(curves: dict[tuple[str, str], np.ndarray], seed: int) -> list[Row]:
                     "disjoint_calls": list(best.index_disjoint),
                     "disjoint_value": best.value_disjoint,
                     "total_calls": scored.shape[1] - 1,
+                    "exact": len(curves[estimate, metric]) - len(scored),
                     "per_image": [float(value) for value in scored[:, best.index]],
+                    "per_image_disjoint": list(best.disjoint),
                 }
             )
     return rows
+
+
+def _counted(scores: np.ndarray) -> np.ndarray:
+    """Return the scores [images, states] of the images that have a number in every state.
+
+    One that is restored exactly has an infinite PSNR, and is counted apart (protocol, Faults).
+    """
+    return scores[np.isfinite(scores).all(axis=1)]
 
 
 def _combination_rows(whole: Mapping[str, Tensor], seed: int) -> list[Row]:

@@ -150,7 +150,7 @@ def test_compare_shows_common_numbers(toys, tmp_path, capsys):
     for name in ("a", "b"):
         run_command_line(["run", "toys", "--out", str(tmp_path / name), *FAST])
     capsys.readouterr()
-    assert run_command_line(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert run_command_line(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 5
     assert "no number in common" in lines(capsys)[1]
 
 

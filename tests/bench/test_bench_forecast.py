@@ -16,7 +16,8 @@ from bench.forecast.work import Work, calls_of_restoring, calls_of_sampling, wor
 from bench.plan import make_plan, study_for
 from bench.registry import build
 from bench.registry import sampler as registered_sampler
-from bench.session import chosen_budget
+from bench.runner import Listener
+from bench.session import chosen_budget, settle
 
 TINY = ("scale=0.05", "image_size=16", "train.updates=6", "train.batch=4", "train.passes=0")
 
@@ -148,14 +149,31 @@ def test_what_cannot_be_built_is_not_told_and_the_rest_is():
     assert "train conv-ae digits sigmoid" not in labels  # 24 is no multiple of 16
 
 
-def test_a_strangers_fault_is_its_cells_and_not_the_forecasts(monkeypatch):
-    def broken(*_):
-        raise ZeroDivisionError("a fault of its own")
+@pytest.mark.parametrize("fault", [ZeroDivisionError("a fault of its own"), SystemExit(7)])
+def test_a_strangers_fault_is_its_cells_and_not_the_forecasts(monkeypatch, fault, capsys):
+    tried = []
 
-    monkeypatch.setattr(Pace, "of_denoiser", broken)
+    def broken(*_):
+        print("what a stranger prints")
+        tried.append(1)
+        raise fault
+
+    monkeypatch.setattr(Pace, "_denoiser", broken)
     plan = plan_of("table2", overrides=[*TINY, "denoising.levels=50", "backbones=unet"])
     told = forecast(plan, list(plan.cells), device="cpu", workers=2)
     assert (told.seconds, told.untold) == ({}, len(plan))
+    assert len(tried) == 1, "what failed once is not tried again for every cell"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_fresh_run_measures_everything_again(tmp_path):
+    budget = chosen_budget(
+        "smoke", dataset=None, settings=None, overrides=[*TINY, "backbones=unet"]
+    )
+    session = settle(["table5"], budget, device="cpu", only="cost unet", out=tmp_path)
+    session.measure(Listener(), workers=1, fresh=False)
+    assert session.forecast(1).untold == 0
+    assert session.forecast(1, fresh=True).untold == 1
 
 
 def test_words():

@@ -304,3 +304,17 @@ def test_what_a_killed_comparison_left_is_removed_by_the_next(project, compared,
         process.kill()
     assert len(list(scratch.iterdir())) == 1
     assert compared("--only", "*macs*", against="HEAD~1")[0] == 0
+
+
+def test_another_worktree_whose_disk_is_away_is_left_alone(project, compared, tmp_path):
+    mine, away = tmp_path / "mine", tmp_path / "away"
+    project.git("worktree", "add", "--quiet", "--detach", str(mine))
+    mine.rename(away)
+    assert compared("--only", "*macs*")[0] == 0
+    away.rename(mine)
+    subprocess.run(["git", "status"], cwd=mine, check=True, capture_output=True)
+    project.git("worktree", "remove", "--force", str(mine))
+
+
+def test_rounds_are_asked_for_where_something_is_timed(compared):
+    assert compared("--only", "*macs*", "--rounds", "1")[0] == 0

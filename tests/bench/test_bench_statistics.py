@@ -148,3 +148,19 @@ def test_values_without_a_mean_are_invalid(values):
 def test_bad_curves_are_invalid(curves):
     with pytest.raises(Invalid, match="curves"):
         best_of_curve(curves)
+
+
+def test_each_image_is_scored_at_the_step_that_the_other_half_chose():
+    """Equal networks: hindsight lets the longer curve win, other images' choice does not."""
+    wins, fair = 0, 0
+    for i in range(60):
+        rng = np.random.default_rng(i)
+        level = rng.normal(size=(24, 1))
+        long, short = (level + 0.3 * rng.normal(size=(24, steps)) for steps in (40, 1))
+        best = best_of_curve(long, seed=i, resamples=20)
+        gaps = long[:, best.index] - short[:, 0], np.subtract(best.disjoint, short[:, 0])
+        a, b = (gap.mean() > 2.07 * gap.std(ddof=1) / np.sqrt(24) for gap in gaps)
+        wins, fair = wins + a, fair + b
+        assert np.mean(best.disjoint) == pytest.approx(best.value_disjoint)
+    assert wins > 9
+    assert fair < 6

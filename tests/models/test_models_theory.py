@@ -13,6 +13,7 @@ from models.theory.block import halves, relative, second_order
 from models.theory.distance import sliced_wasserstein
 from models.theory.mixture import T_END, ring
 from models.theory.perception import Point, bound, problem
+from models.theory.reverse import CALLS, NEAR, _needed
 from models.theory.second_adjoint import second_order_adjoint
 from models.theory.slopes import falling, order
 
@@ -26,31 +27,59 @@ KNOWN = {
 }
 
 
+SLOW = ("reverse-sde", "crossing")
+
+
 @pytest.fixture(scope="module")
 def found() -> dict[str, Checked]:
-    """Return what each registered check finds, run once."""
-    return {
-        name: registry.build(Kind.CHECK, name, effort=1, seed=0)
-        for name in registry.names(Kind.CHECK)
-    }
+    """Return what each of the quick checks finds, run once."""
+    names = [name for name in registry.names(Kind.CHECK) if name not in SLOW]
+    return {name: registry.build(Kind.CHECK, name, effort=1, seed=0) for name in names}
 
 
 def numbers(checked: Checked) -> dict[str, float]:
     return {name: value for claim in checked.claims for name, value in claim.numbers.items()}
 
 
+def agrees(name: str, checked: Checked) -> None:
+    assert [claim.holds for claim in checked.claims] == KNOWN[name], name
+    for claim in checked.claims:
+        assert claim.place
+        assert claim.text.endswith(".")
+        assert claim.found.endswith(".")
+        assert all(math.isfinite(value) for value in claim.numbers.values())
+    for curve in checked.curves:
+        assert len(curve.x) == len(curve.y) > 1
+        assert all(map(math.isfinite, curve.y)), (name, curve.label)
+
+
 def test_every_check_is_known_and_says_where_its_claims_stand(found) -> None:
-    assert found.keys() == KNOWN.keys()
+    assert set(registry.names(Kind.CHECK)) == KNOWN.keys()
     for name, checked in found.items():
-        assert [claim.holds for claim in checked.claims] == KNOWN[name], name
-        for claim in checked.claims:
-            assert claim.place
-            assert claim.text.endswith(".")
-            assert claim.found.endswith(".")
-            assert all(math.isfinite(value) for value in claim.numbers.values())
-        for curve in checked.curves:
-            assert len(curve.x) == len(curve.y) > 1
-            assert all(map(math.isfinite, curve.y)), (name, curve.label)
+        agrees(name, checked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", SLOW)
+def test_what_takes_longer_agrees_whatever_the_seed(name: str, seed: int) -> None:
+    agrees(name, registry.build(Kind.CHECK, name, effort=1, seed=seed))
+
+
+@pytest.mark.parametrize("seed", [2, 4, 6, 15])
+def test_a_theorem_does_not_hang_on_the_draw(seed: int) -> None:
+    agrees(
+        "perception-distortion",
+        registry.build(Kind.CHECK, "perception-distortion", effort=1, seed=seed),
+    )
+
+
+def test_the_calls_to_a_distance_are_read_between_those_measured() -> None:
+    halving = [NEAR * 16 / calls for calls in CALLS]
+    assert _needed(halving) == pytest.approx(16)
+    assert _needed([NEAR * 20 / calls for calls in CALLS]) == pytest.approx(20)
+    assert _needed([1.0] * len(CALLS)) == math.inf
+    assert _needed([NEAR / 2] * len(CALLS)) == CALLS[0]
 
 
 def test_gradients_by_the_adjoint_meet_their_target(found) -> None:

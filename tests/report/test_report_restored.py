@@ -55,6 +55,32 @@ def test_a_tie_is_never_bold_and_is_counted(changed):
     assert "LPIPS: U-Net better at 0, cU-Net better at 3, a tie at 0" in notes
 
 
+def test_the_range_of_a_time_holds_the_range_of_its_steps(run):
+    all_ = Restorations(run)
+    for one in r.best_of(all_.rows, all_.blocks[0]).values():
+        seconds, latency = all_.seconds(one), all_.latency(one)
+        assert seconds.value == one.calls * latency.seconds
+        assert seconds.low == one.row["best_calls_low"] * latency.low
+        assert seconds.high == one.row["best_calls_high"] * latency.high
+
+
+def test_networks_are_compared_without_hindsight():
+    images = np.linspace(0.4, 0.6, 20)
+    told = r.Best(
+        pd.Series({
+            "best_value": 0.6, "per_image": list(images + 0.1), "per_image_disjoint": list(images)
+        })
+    )  # fmt: skip
+    assert told.per_image == list(images)
+    assert r.leader({"unet": told, "cunet": best(0.5, list(images))}, largest=True) is None
+
+
+def test_the_last_call_may_go_on_by_fewer_steps():
+    row = {"best_calls": 3, "best_calls_low": 2, "best_calls_high": 3, "stride": 20, "t": 50}
+    steps = r.Best(pd.Series({**row, "n": 4})).steps
+    assert (steps.value, steps.low, steps.high) == (50, 40, 50)
+
+
 def test_a_time_is_shorter_only_where_ranges_are_apart():
     times = {"unet": Value(1.0, 0.9, 1.1), "cunet": Value(1.3, 1.05, 1.5)}
     assert _shortest(times) is None

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,3 +138,11 @@ def test_no_pairs_no_interval(pair):
     assert paired_mean(*pair) is None
     assert paired_median(*pair) is None
     assert paired_jackknife((0.0, 0.0), *pair) is None
+
+
+@pytest.mark.parametrize("count", [2, 4, 8, 16])
+def test_few_pairs_have_an_interval_that_misses_as_seldom_as_it_says(count):
+    rng = np.random.default_rng(count)
+    draws = [paired_mean(rng.normal(size=count), np.zeros(count)) for _ in range(300)]
+    missed = sum(low > 0 or high < 0 for _, low, high in draws) / 300
+    assert missed < 0.10

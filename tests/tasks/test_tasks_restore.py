@@ -192,3 +192,24 @@ def test_noise_beyond_the_networks_own_schedule_is_refused_by_name(place):
     spec = {**NETWORK, **SETS, "schedule": {"name": "cosine"}, "t": 1000, "stride": 500}
     with pytest.raises(BenchError, match=r"sigma 10145.6 is out of the range of .* 'sigmoid'"):
         place.run(Cell("restore", spec, (TRAIN,)), "louder")
+
+
+def test_an_image_that_is_restored_exactly_is_counted_and_spoils_no_row():
+    rng = np.random.default_rng(0)
+    curves = {
+        (estimate, metric): rng.uniform(0.2, 0.8, size=(6, 4))
+        for estimate in task.ESTIMATES
+        for metric in task.HIGHER_IS_BETTER
+    }
+    curves["x0", "psnr"][2, 3] = np.inf
+    rows = task._rows(curves, seed=0)
+    best = {(row["estimate"], row["metric"]): row for row in rows if row["part"] == "best"}
+    assert len(best) == 6
+    assert (best["x0", "psnr"]["exact"], best["x0", "ssim"]["exact"]) == (1, 0)
+    assert len(best["x0", "psnr"]["per_image"]) == 5
+    assert len(best["x0", "ssim"]["per_image_disjoint"]) == 6
+    curve = [row for row in rows if row["part"] == "curve" and row["estimate"] == "x0"]
+    assert np.isfinite([row["psnr"] for row in curve]).all()
+    curves["x0", "psnr"][:5] = np.inf
+    rows = [row for row in task._rows(curves, seed=0) if row["estimate"] == "x0"]
+    assert {row["metric"] for row in rows if row["part"] == "best"} == {"ssim", "lpips"}
