@@ -1,6 +1,7 @@
 """The cells in which a denoiser is called once on noised images: classic ones, and networks."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from bench.api import Cell
@@ -94,20 +95,6 @@ def is_plain(cell: Cell, trainings: Sequence[str]) -> bool:
 
 def one_step(study: Study, denoiser: str, t: int) -> Cell:
     """Return what one network call, or a classic denoiser, makes of held-out images."""
-    budget = study.budget
-    backbone = denoiser.removeprefix(DIFFUSION)
-    network = backbone != denoiser
-    return Cell(
-        "denoise",
-        {
-            "denoiser": study.diffusion(backbone) if network else classic(study, denoiser),
-            "dataset": study.dataset,
-            "schedule": {"name": budget.schedule},
-            "t": t,
-            "n": budget.denoising.n_one_step,
-            "micro_batch": budget.micro_batch,
-            "seed": budget.seed,
-            "table": "training",
-        },
-        uses=(train_backbone(study, backbone),) if network else (),
-    )
+    cell = denoise(study, denoiser, t)
+    about = {"n": study.budget.denoising.n_one_step, "table": "training"}
+    return replace(cell, spec={**cell.spec, **about})

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from bench.report import pictures as p
 from bench.report import restoration as r
 from bench.report import style
+from bench.report.films import EXAMPLES, MISSING, films
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
 from bench.report.table4 import denoised
@@ -17,7 +18,6 @@ from bench.report.table4 import denoised
 IMAGES = 2
 """Images per noise level in the comparison."""
 MOST_LEVELS = 3
-EXAMPLES = "examples.safetensors"
 FRAMES = 10
 CELL = 0.8
 """Inches of one picture."""
@@ -148,33 +148,24 @@ def _comparison(per_level: dict[int, list[Shown]], block: r.Block) -> Figure:
 @style.styled
 def draw_reverse(run: RunLike, folder: Path) -> list[Path] | str:
     """Draw the first image along the reverse process of each network."""
-    best = r.restored(run, "best")
-    blocks = r.blocks(best)
+    blocks = r.blocks(r.restored(run, "best"))
     if not blocks:
         return "no restorations in this run"
-    found = r.best_of(best, blocks[0])
-    levels = sorted({t for t, _, _ in found})
-    strips = []
-    for t in [levels[i] for i in p.evenly(len(levels), MOST_LEVELS)]:
-        for backbone in ordered(b for level, b, _ in found if level == t):
-            row = next(one.row for (u, b, _), one in found.items() if (u, b) == (t, backbone))
-            images = p.arrays(run, row["key"], EXAMPLES)
-            if "movie" in images and "clean" in images:
-                strips.append((t, backbone, images["movie"], images["clean"][0]))
+    strips = list(films(run, blocks[0], levels=MOST_LEVELS))
     if not strips:
-        return "the frames of the restorations are missing"
-    columns = max(min(FRAMES, len(movie)) for _, _, movie, _ in strips)
+        return MISSING
+    columns = max(min(FRAMES, len(film.frames)) for film in strips)
     figure, axes = _grid(len(strips), columns + 1, left=1.0)
     for ax in axes.flatten():
         ax.set_axis_off()
-    for row, (t, backbone, movie, clean) in zip(axes, strips, strict=True):
-        for frame in p.evenly(len(movie), columns):
-            place = round(frame / max(len(movie) - 1, 1) * (columns - 1))
+    for row, film in zip(axes, strips, strict=True):
+        for frame in p.evenly(len(film.frames), columns):
+            place = round(frame / max(len(film.frames) - 1, 1) * (columns - 1))
             row[place].set_axis_on()
-            p.show(row[place], p.as_picture(movie[frame]))
+            p.show(row[place], p.as_picture(film.frames[frame]))
         row[columns].set_axis_on()
-        p.show(row[columns], p.as_picture(clean))
-        p.side(row[0], f"{printed(backbone)}\nt = {t}", style.look(backbone).colour)
+        p.show(row[columns], p.as_picture(film.clean))
+        p.side(row[0], f"{printed(film.backbone)}\nt = {film.t}", style.look(film.backbone).colour)
     for place, head in ((0, "noisy"), (columns - 1, "end")):
         axes[0][place].set_title(head, fontsize=7.5, fontweight="normal", loc="center")
     axes[0][columns].set_title("clean", fontsize=7.5, loc="center")

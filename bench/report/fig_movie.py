@@ -1,15 +1,15 @@
 """The reverse process in motion: an animated PNG, of which a page shows all and paper the last."""
 
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.report import pictures as p
 from bench.report import restoration as r
 from bench.report import style
-from bench.report.names import ordered, printed
+from bench.report.films import MISSING, Film, films
+from bench.report.names import printed
 from bench.report.rows import RunLike
 
 MOST_LEVELS = 3
@@ -21,31 +21,15 @@ GAP, HEAD = 6, 16
 FRAME_MS, LAST_MS = 120, 1600
 
 
-@dataclass(frozen=True)
-class Strip:
-    """One restoration: what is above it, its frames and its goal."""
-
-    head: str
-    frames: np.ndarray
-    """[F,C,H,W], from the noisy image to the restored one."""
-    clean: np.ndarray
-
-
 def draw_movie(run: RunLike, folder: Path) -> list[Path] | str:
     """Write the first test image on its way back, a row per noise level, a column per network."""
-    best = r.restored(run, "best")
-    blocks = r.blocks(best)
+    blocks = r.blocks(r.restored(run, "best"))
     if not blocks:
         return "no restorations in this run"
-    found = r.best_of(best, blocks[0])
-    levels = sorted({t for t, _, _ in found})
-    rows = []
-    for t in [levels[i] for i in p.evenly(len(levels), MOST_LEVELS)]:
-        strips = _strips(run, found, t)
-        if strips:
-            rows.append(strips)
+    by_level = groupby(films(run, blocks[0], levels=MOST_LEVELS), key=lambda film: film.t)
+    rows = [list(level) for _, level in by_level]
     if not rows:
-        return "the frames of the restorations are missing"
+        return MISSING
     frames = _frames(rows)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "reverse_process_movie.png"
@@ -65,18 +49,7 @@ def draw_movie(run: RunLike, folder: Path) -> list[Path] | str:
     return [path]
 
 
-def _strips(run: RunLike, found: dict[tuple[int, str, str], r.Best], t: int) -> list[Strip]:
-    strips = []
-    for backbone in ordered(b for level, b, _ in found if level == t):
-        row = next(one.row for (u, b, _), one in found.items() if (u, b) == (t, backbone))
-        images = p.arrays(run, row["key"], "examples.safetensors")
-        if "movie" in images and "clean" in images:
-            head = f"{printed(backbone)}, t = {t}"
-            strips.append(Strip(head, images["movie"], images["clean"][0]))
-    return strips
-
-
-def _frames(rows: list[list[Strip]]) -> list[Image.Image]:
+def _frames(rows: list[list[Film]]) -> list[Image.Image]:
     """Return the frames, all of one palette and one size."""
     count = max(len(strip.frames) for strips in rows for strip in strips)
     pictures = [_frame(rows, i / max(count - 1, 1)) for i in range(count)]
@@ -88,7 +61,7 @@ def _frames(rows: list[list[Strip]]) -> list[Image.Image]:
     return [few.crop((0, height * i, width, height * (i + 1))) for i in range(count)]
 
 
-def _frame(rows: list[list[Strip]], share: float) -> Image.Image:
+def _frame(rows: list[list[Film]], share: float) -> Image.Image:
     """Return one frame: every restoration after that share of its steps, and the clean images."""
     size = rows[0][0].clean.shape[-1]
     times = max(1, SIDE // size)
@@ -99,7 +72,7 @@ def _frame(rows: list[list[Strip]], share: float) -> Image.Image:
     draw = ImageDraw.Draw(canvas)
     for i, strips in enumerate(rows):
         top = i * (side + HEAD + GAP)
-        shown = [(s.head, s.frames[round(share * (len(s.frames) - 1))]) for s in strips]
+        shown = [(_head(s), s.frames[round(share * (len(s.frames) - 1))]) for s in strips]
         shown.append(("clean", strips[0].clean))
         for j, (head, image) in enumerate(shown):
             left = j * (side + GAP)
@@ -108,3 +81,7 @@ def _frame(rows: list[list[Strip]], share: float) -> Image.Image:
             picture = picture.resize((side, side), Image.Resampling.NEAREST)
             canvas.paste(picture, (left, top + HEAD))
     return canvas
+
+
+def _head(film: Film) -> str:
+    return f"{printed(film.backbone)}, t = {film.t}"
