@@ -140,7 +140,15 @@ BUDGETS = {
             sigmas_255=(25,),
         ),
         timing=Timing(repeats=15, most_s=6.0),
-        theory=Theory(effort=1),
+        theory=Theory(
+            effort=1,
+            n_images=64,
+            scale=0.125,
+            image_size=16,
+            updates=240,
+            batch=8,
+            learning_rate=3e-3,
+        ),
         costs=Costs(
             batches=(16,),
             repeats=10,
@@ -170,6 +178,7 @@ BUDGETS = {
             steps=(5, 10, 20), n_generated=256, distil_updates=1_000, estimate_images=256
         ),
         denoising=Denoising(levels=(50, 150, 400), n_images=48, n_one_step=128, stride=5),
+        theory=Theory(n_images=96, scale=0.25, updates=2_000, batch=32),
     ),
     "paper": Budget(name="paper"),
 }

@@ -183,3 +183,15 @@ class Theory(Settings):
     )  # fmt: skip
     effort: Annotated[int, Field(ge=1, le=1000)] = 4
     """Multiplies particles and seeds where a check draws any."""
+    n_images: Many = 300
+    """Held-out images on which trained networks are examined."""
+    levels: Steps = (50, 150, 400, 800)
+    """The noising steps at which they are."""
+    scale: Positive = 0.5
+    """Width of the networks that are trained for these checks alone: many small ones."""
+    image_size: Annotated[int, Field(ge=16, le=4096)] = 32
+    """Side of the images that those learn."""
+    updates: Count = 10_000
+    """Parameter updates of those."""
+    batch: Count = 64
+    learning_rate: Positive = 5e-4

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bench.checked import Curve
 from bench.report import style
 from bench.report.labels import spread
-from bench.report.rows import RunLike, listed, ok, true
+from bench.report.rows import RunLike
+from bench.report.theory import curves
 
-COLUMNS = (
-    *("part", "check", "panel", "curve", "x", "y", "low", "high"),
-    *("x_axis", "y_axis", "logarithmic", "reference"),
-)
 COLOURS = ("#004488", "#BB5566", "#B8860B", "#117733", "#882255", "#332288", "#44AA99", "#222222")
 MARKERS = "osD^vPX*"
 
@@ -24,14 +21,13 @@ MARKERS = "osD^vPX*"
 @style.styled
 def draw_theory(run: RunLike, folder: Path) -> list[Path] | str:
     """Draw a panel for each question that the checks of a run asked."""
-    rows = ok(run, "theory", COLUMNS)
-    rows = rows[rows["part"] == "curve"]
-    if rows.empty:
+    found = curves(run)
+    if not found:
         return "no checks of the theory in this run; make them with: python -m bench run theory"
-    titles = list(dict.fromkeys(rows["panel"]))
+    titles = list(dict.fromkeys(curve.panel for curve in found))
     figure, axes = style.panels(len(titles), width=4.8, height=2.9, columns=2)
     ends = [
-        _draw(panel, title, rows[rows["panel"] == title])
+        _draw(panel, title, [curve for curve in found if curve.panel == title])
         for panel, title in zip(axes, titles, strict=True)
     ]
     figure.draw_without_rendering()
@@ -40,31 +36,29 @@ def draw_theory(run: RunLike, folder: Path) -> list[Path] | str:
     return style.save(figure, folder, "theory")
 
 
-def _draw(axes: Axes, title: str, rows: pd.DataFrame) -> list[tuple[str, str, float, float]]:
+def _draw(axes: Axes, title: str, found: Sequence[Curve]) -> list[tuple[str, str, float, float]]:
     """Draw the curves of a panel; return label, colour and last point of each."""
     ends, number = [], 0
-    for row in rows.to_dict("records"):
-        x, y = listed(row["x"]), listed(row["y"])
-        if true(row["reference"]):
+    for curve in found:
+        if curve.reference:
             colour, look = style.GREY, {"linestyle": (0, (2, 2)), "linewidth": 1.0}
         else:
             colour = COLOURS[number % len(COLOURS)]
             look = {"marker": MARKERS[number % len(MARKERS)], "markersize": 3.5}
             number += 1
-        axes.plot(x, y, color=colour, **look)
-        low, high = listed(row["low"]), listed(row["high"])
-        if low and high:
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        last = int(np.argmax(x))
-        ends.append((str(row["curve"]), colour, float(x[last]), float(y[last])))
-    first = rows.iloc[0]
-    if "x" in first["logarithmic"]:
+        axes.plot(curve.x, curve.y, color=colour, **look)
+        if curve.low and curve.high:
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+        last = int(np.argmax(curve.x))
+        ends.append((curve.label, colour, float(curve.x[last]), float(curve.y[last])))
+    first = found[0]
+    if "x" in first.logarithmic:
         _plain_powers(axes, axes.xaxis, "x")
-    if "y" in first["logarithmic"]:
+    if "y" in first.logarithmic:
         _plain_powers(axes, axes.yaxis, "y")
     axes.set_title(title)
-    axes.set_xlabel(first["x_axis"])
-    axes.set_ylabel(first["y_axis"])
+    axes.set_xlabel(first.x_axis)
+    axes.set_ylabel(first.y_axis)
     return ends
 
 
