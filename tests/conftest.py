@@ -1,6 +1,7 @@
 """Shared by all tests: no network, the machine's lock, a stranger's plug-ins on request."""
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -16,6 +17,18 @@ hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
 PLUGIN = Path(__file__).parent / "plugin"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_arrive():
+    """Heed the signals that a suite in the background (`&`) inherits as ignored; but nohup's.
+
+    So would every program that the tests start, and programs leave an ignored signal ignored.
+    """
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    for number, default in defaults.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
 
 
 @pytest.fixture(scope="session", autouse=True)
