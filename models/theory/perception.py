@@ -3,10 +3,12 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.api import Checked, Claim, Curve, Holds, Kind, register
+from models.theory.partial_transport import Line, least_costs
 
 DRAWS = 100_000
 """Times the effort."""
@@ -19,6 +21,7 @@ SHARES = tuple(i / 10 for i in range(11))
 """Of the posterior mean in a combination."""
 NEAR = 0.03
 PANEL = "Perception against distortion, a mixture on the line"
+PANEL_VARIATION = "The same with total variation"
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,11 @@ def perception_distortion(effort: int, seed: int) -> Checked:
     mixed = [drawn.point(a * drawn.mean + (1 - a) * drawn.sample) for a in SHARES]
     off = max(abs(one.distortion / bound(mean, one.perception) - 1) for one in best)
     above = min(one.distortion - bound(mean, one.perception) for one in mixed[:-1])
-    claims = [_convex(off, best), _not_reached(mean, sample, moved), _upper(above, mean)]
+    variation = _with_total_variation()
+    claims = [
+        *(_convex(off, best), _not_reached(mean, sample, moved), _upper(above, mean)),
+        *variation.claims,
+    ]
     axes = {
         "x_axis": "mean squared error",
         "y_axis": "Wasserstein-2 distance to the data's law",
@@ -125,7 +132,7 @@ def perception_distortion(effort: int, seed: int) -> Checked:
         Curve(PANEL, "mean to posterior sample", *_axes(mixed), **axes),
         Curve(PANEL, "optimum", [bound(mean, p) for p in levels], levels, reference=True, **axes),
     ]
-    return Checked(claims, curves)
+    return Checked(claims, [*curves, *variation.curves])
 
 
 def _axes(points: list[Point]) -> tuple[list[float], list[float]]:
@@ -169,3 +176,53 @@ def _upper(above: float, mean: Point) -> Claim:
         "least squared error above the optimum.",
         {"least distance above the optimum, relative": above / mean.distortion},
     )
+
+
+def _with_total_variation() -> Checked:
+    """Check the function of squared error and total variation, which needs no draws."""
+    line = Line(WEIGHTS, CENTRES, SPREAD, SIGMA)
+    least, apart = line.least_error(), line.total_variation()
+    costs = least_costs(*line.atoms())
+    n = len(costs) - 1
+    costs /= n
+    bend, at_mean = float(np.diff(costs, 2).min()), float(np.interp(1 - apart, _shares(n), costs))
+    convex = bend > -NEAR * costs[n] / n and at_mean < NEAR * costs[n]
+    claim = Claim(
+        "Equations 16 to 18, total variation",
+        "With total variation in place of Wasserstein-2 the function is convex and does not rise.",
+        Holds.YES if convex else Holds.NO,
+        f"It falls from {1 + costs[n] / least:.3f} times the least squared error, at none, to that "
+        f"error itself at {apart:.3f}, the total variation of the posterior mean; its least bend "
+        f"is {bend / costs[n]:.1g} of its fall. A posterior sample has 2 times the least error.",
+        {
+            "total variation of the posterior mean": apart,
+            "least squared error": least,
+            "squared error without variation, over the least": 1 + costs[n] / least,
+            "least second difference, share of the fall": bend / costs[n],
+        },
+    )
+    axes = {
+        "x_axis": "mean squared error",
+        "y_axis": "total variation to the data's law",
+        "logarithmic": "",
+    }
+    below = [i for i in range(n + 1) if 1 - i / n <= apart]
+    x, y = [least + float(costs[i]) for i in below], [1 - i / n for i in below]
+    bounds = {"mean or transported mean": costs[n], "mean or posterior sample": least}
+    # Choosing between two by chance: the error is the mean of theirs and the variation no more.
+    mixed = [
+        Curve(
+            PANEL_VARIATION,
+            f"{name}, by chance",
+            [least + (1 - a) * float(more) for a in SHARES],
+            [a * apart for a in SHARES],
+            **axes,
+        )
+        for name, more in bounds.items()
+    ]
+    optimum = Curve(PANEL_VARIATION, "optimum", x, y, reference=True, **axes)
+    return Checked([claim], [*mixed, optimum])
+
+
+def _shares(n: int) -> np.ndarray:
+    return np.arange(n + 1) / n

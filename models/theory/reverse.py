@@ -182,12 +182,31 @@ def _needed(errors: Sequence[float]) -> float:
     return math.inf
 
 
+def _crossing(ode: Sequence[float], sde: Sequence[float], floor: float) -> float:
+    """Return the calls at which the curve of the ODE first crosses that of the SDE.
+
+    Between those measured, on logarithmic axes. Infinite if they do not while either is told from
+    the exact law: below, it is the draw that decides which is nearer.
+    """
+    steps = list(zip(CALLS, ode, sde, strict=True))
+    for (few, *before), (many, *after) in pairwise(steps):
+        if max(after) < TIMES_FLOOR * floor:
+            break
+        first, then = (math.log(one / other) for one, other in (before, after))
+        if first * then < 0:
+            return few * (many / few) ** (first / (first - then))
+    return math.inf
+
+
 def _compared(where: str, found: dict[str, list[float]], floor: float) -> Claim:
     calls = {name: _needed(errors) for name, errors in found.items()}
     ode, sde = found["ODE, Heun"][-1], found["SDE, Euler-Maruyama"][-1]
     of_sde, of_ode = calls["SDE, Euler-Maruyama"], min(calls["ODE, Euler"], calls["ODE, Heun"])
     faster, slower = CLEARLY * of_ode < of_sde, CLEARLY * of_sde < of_ode
     worse = ode > TIMES_FLOOR * sde
+    best = [min(pair) for pair in zip(found["ODE, Euler"], found["ODE, Heun"], strict=True)]
+    crossing = _crossing(best, found["SDE, Euler-Maruyama"], floor)
+    nearer = "SDE" if found["SDE, Euler-Maruyama"][0] < best[0] else "ODE"
     told = ", ".join(
         f"{name} {count:.0f}" if count < math.inf else f"{name} not by {CALLS[-1]}"
         for name, count in calls.items()
@@ -200,10 +219,20 @@ def _compared(where: str, found: dict[str, list[float]], floor: float) -> Claim:
         "The probability-flow ODE is faster, but less accurate than the SDE.",
         verdicts.get((faster, worse), Holds.PARTLY),
         f"Calls to a distance of {NEAR:g} ({100 * NEAR / RADIUS:.0f} % of the data's radius): "
-        f"{told}. After {CALLS[-1]} calls the ODE is at {ode / floor:.1f}, the SDE at "
-        f"{sde / floor:.1f} times the distance of two exact samples.",
-        {"ODE, distance over floor": ode / floor, "SDE, distance over floor": sde / floor},
+        f"{told}. {_told_crossing(nearer, crossing)} After {CALLS[-1]} calls the ODE is at "
+        f"{ode / floor:.1f}, the SDE at {sde / floor:.1f} times the distance of two exact samples.",
+        {
+            "ODE, distance over floor": ode / floor,
+            "SDE, distance over floor": sde / floor,
+            **({"calls at the crossing": crossing} if crossing < math.inf else {}),
+        },
     )
+
+
+def _told_crossing(nearer: str, crossing: float) -> str:
+    if crossing == math.inf:
+        return f"The curves do not cross: the {nearer} is nearer from {CALLS[0]} calls on."
+    return f"The curves cross at {crossing:.0f} calls: with fewer the {nearer} is nearer."
 
 
 def _law_curves(laws: dict[str, list[float]], floor: list[float]) -> list[Curve]:

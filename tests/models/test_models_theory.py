@@ -1,7 +1,9 @@
 """The checks of the theory find what is known, and their tools are what they say."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,8 +14,9 @@ from models.theory.adjoint import gradient, weights_like
 from models.theory.block import halves, relative, second_order
 from models.theory.distance import sliced_wasserstein
 from models.theory.mixture import T_END, ring
+from models.theory.partial_transport import Line, least_costs
 from models.theory.perception import Point, bound, problem
-from models.theory.reverse import CALLS, NEAR, _needed
+from models.theory.reverse import CALLS, NEAR, _crossing, _needed
 from models.theory.second_adjoint import second_order_adjoint
 from models.theory.slopes import falling, order
 
@@ -22,7 +25,7 @@ KNOWN = {
     "adjoint": [Holds.YES, Holds.YES, Holds.YES],
     "reverse-sde": [Holds.YES, Holds.PARTLY, Holds.PARTLY],
     "local-error": [Holds.YES, Holds.YES],
-    "perception-distortion": [Holds.YES, Holds.NO, Holds.YES],
+    "perception-distortion": [Holds.YES, Holds.NO, Holds.YES, Holds.YES],
     "crossing": [Holds.YES],
 }
 
@@ -80,6 +83,16 @@ def test_the_calls_to_a_distance_are_read_between_those_measured() -> None:
     assert _needed([NEAR * 20 / calls for calls in CALLS]) == pytest.approx(20)
     assert _needed([1.0] * len(CALLS)) == math.inf
     assert _needed([NEAR / 2] * len(CALLS)) == CALLS[0]
+
+
+def test_where_two_curves_cross_is_read_between_those_measured() -> None:
+    level = [1.0] * len(CALLS)
+    falling_ = [20 / calls for calls in CALLS]
+    assert _crossing(falling_, level, 1e-3) == pytest.approx(20)
+    assert _crossing(level, falling_, 1e-3) == pytest.approx(20)
+    assert _crossing(falling_, [one / 2 for one in falling_], 1e-3) == math.inf
+    # What lies below the distance of two exact samples crosses by chance.
+    assert _crossing(falling_, level, 10.0) == math.inf
 
 
 def test_gradients_by_the_adjoint_meet_their_target(found) -> None:
@@ -184,3 +197,41 @@ def test_the_bound_is_least_distortion_where_nothing_is_asked_of_perception() ->
     mean = Point(distortion=0.1, perception=0.2)
     assert bound(mean, 0.2) == bound(mean, 0.5) == 0.1
     assert bound(mean, 0.0) == pytest.approx(0.14)
+
+
+def test_the_cheapest_pairs_are_those_of_an_exhaustive_search() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = np.sort(rng.normal(size=5)), np.sort(rng.normal(0.7, 2.0, size=5))
+    costs = least_costs(ours, theirs)
+    for k in range(6):
+        least = min(
+            sum((ours[i] - theirs[j]) ** 2 for i, j in zip(chosen, order, strict=True))
+            for chosen in itertools.combinations(range(5), k)
+            for order in itertools.permutations(range(5), k)
+        )
+        assert costs[k] == pytest.approx(least)
+
+
+def test_partial_transport_is_that_of_a_linear_program() -> None:
+    optimize = pytest.importorskip("scipy.optimize", reason="the reference solver")
+    rng = np.random.default_rng(1)
+    n, k = 12, 7
+    ours, theirs = np.sort(rng.normal(size=n)), np.sort(rng.normal(1.0, 1.5, size=n))
+    sums = np.concatenate([np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))])
+    solved = optimize.linprog(
+        ((ours[:, None] - theirs) ** 2).ravel(), A_ub=sums, b_ub=np.ones(2 * n),
+        A_eq=np.ones((1, n * n)), b_eq=[k], bounds=(0, None),
+    )  # fmt: skip
+    assert least_costs(ours, theirs)[k] == pytest.approx(solved.fun, rel=1e-6)
+
+
+def test_the_line_knows_its_posterior_mean_and_error() -> None:
+    one = Line((1.0,), (0.3,), spread=0.5, sigma=1.0)  # a Gaussian: all is known in closed form
+    y = np.array([-2.0, 0.3, 1.7])
+    assert one.mean(y) == pytest.approx(0.3 + 0.2 * (y - 0.3))
+    assert one.least_error() == pytest.approx(0.25 * 1.0 / 1.25, rel=1e-5)
+    # Of N(m, a) and N(m, b), a < b, it is P(|z| < c/sqrt(a)) - P(|z| < c/sqrt(b)) at their meeting.
+    a, b = 0.05, 0.25
+    c = math.sqrt(math.log(b / a) * a * b / (b - a))
+    expected = math.erf(c / math.sqrt(2 * a)) - math.erf(c / math.sqrt(2 * b))
+    assert one.total_variation() == pytest.approx(expected, abs=1e-4)
