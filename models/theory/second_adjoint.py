@@ -56,7 +56,7 @@ def second_order_adjoint(block: Block, weights: Tensor, steps: int = STEPS) -> S
     solved backwards with z'' = a. Its last term needs second derivatives of the field.
 
     Source: Norcliffe et al. 2020, "On Second Order Behaviour in Augmented Neural ODEs",
-    proposition 3.1.
+    where the adjoint of second-order neural ODEs is derived.
     Differs: the gradient with respect to the parameters, an integral beside it that costs both
     methods the same, is left out on both sides.
 
