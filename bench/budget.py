@@ -14,6 +14,7 @@ from bench.api import BenchError
 from bench.inputs import printable
 from bench.registry import unknown
 from bench.settings import (
+    Autopsy,
     Classics,
     Costs,
     Count,
@@ -102,8 +103,18 @@ class Budget(Settings):
     timing: Timing = Timing()
     costs: Costs = Costs()
     theory: Theory = Theory()
+    autopsy: Autopsy = Autopsy()
 
 
+SMOKE_THEORY = Theory(
+    effort=1, n_images=64, stride=25, n_jacobian=8, jacobian_levels=(50, 400),
+    solver_images=48, solver_levels=(150,), solver_steps=(1, 2, 4, 8), neighbours=6,
+    scale=0.125, image_size=16, updates=200, batch=8, learning_rate=3e-3,
+    n_generated=48, steps=(5, 10, 20),
+)  # fmt: skip
+SMALL_THEORY = Theory(
+    n_images=96, n_jacobian=24, scale=0.25, updates=2_000, n_generated=256, batch=32,
+)  # fmt: skip
 BUDGETS = {
     "smoke": Budget(
         name="smoke",
@@ -139,16 +150,9 @@ BUDGETS = {
             testsets=("set12",),
             sigmas_255=(25,),
         ),
+        autopsy=Autopsy(steps=(10,), features=("digit-classifier",)),
         timing=Timing(repeats=15, most_s=6.0),
-        theory=Theory(
-            effort=1,
-            n_images=64,
-            scale=0.125,
-            image_size=16,
-            updates=240,
-            batch=8,
-            learning_rate=3e-3,
-        ),
+        theory=SMOKE_THEORY,
         costs=Costs(
             batches=(16,),
             repeats=10,
@@ -178,7 +182,7 @@ BUDGETS = {
             steps=(5, 10, 20), n_generated=256, distil_updates=1_000, estimate_images=256
         ),
         denoising=Denoising(levels=(50, 150, 400), n_images=48, n_one_step=128, stride=5),
-        theory=Theory(n_images=96, scale=0.25, updates=2_000, batch=32),
+        theory=SMALL_THEORY,
     ),
     "paper": Budget(name="paper"),
 }

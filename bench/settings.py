@@ -174,6 +174,17 @@ class Costs(Settings):
     """Repeats of the machine's own limits."""
 
 
+class Autopsy(Settings):
+    """The same images scored by other protocols."""
+
+    levels: Steps = (50, 150, 400)
+    """The noising steps of Tables 2 and 4 whose restored images are."""
+    steps: Steps = (50,)
+    """The sampling steps of Table 1 whose generated images are."""
+    features: Annotated[tuple[Word, ...], Field(min_length=1)] = ("inception", "efficientnet-lite0")
+    """Extractors beside `generation.features`; one without weights here is left out."""
+
+
 class Theory(Settings):
     """The checks of the theory."""
 
@@ -187,11 +198,35 @@ class Theory(Settings):
     """Held-out images on which trained networks are examined."""
     levels: Steps = (50, 150, 400, 800)
     """The noising steps at which they are."""
+    n_jacobian: Many = 48
+    """The first of those images, at which Jacobians are iterated: many calls each."""
+    jacobian_levels: Steps = (50, 150, 400, 800)
+    """The noising steps at which they are."""
+    sampled_level: Step = 400
+    """The noising step from which images are also restored to the end, as samples."""
+    stride: Count = 5
+    """Reverse steps per network call on that way."""
+    solver_images: Many = 300
+    """Held-out images that a network restores under every solver."""
+    solver_levels: Steps = (50, 150, 400)
+    """The noising steps at which it does."""
+    solver_steps: Steps = (1, 2, 4, 8, 16)
+    """Of the solvers with fixed steps."""
+    tolerances: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-2, 1e-3, 1e-5)
+    """Of the adaptive ones."""
+    neighbours: Many = 16
+    """Images that are also restored alone, to see what their neighbours did to them."""
     scale: Positive = 0.5
     """Width of the networks that are trained for these checks alone: many small ones."""
     image_size: Annotated[int, Field(ge=16, le=4096)] = 32
     """Side of the images that those learn."""
     updates: Count = 10_000
     """Parameter updates of those."""
+    seeds: Annotated[int, Field(ge=2, le=12)] = 6
+    """Trainings of each of those networks, where the two are compared over trainings."""
+    n_generated: Many = 1000
+    """Images that each of those generates with each number of sampling steps..."""
+    steps: Steps = (5, 10, 20, 50)
+    """...of these."""
     batch: Count = 64
     learning_rate: Positive = 5e-4

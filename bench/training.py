@@ -14,7 +14,7 @@ being stopped. One that is damaged or of another training is not used.
 import csv
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -86,6 +86,8 @@ class Loop:
     """Whether the run is being stopped."""
     validate: Callable[[nn.Module], tuple[float, ...]] | None = None
     """Measures the averaged weights, `settings.validations` times."""
+    also: Collection[int] = ()
+    """Updates, counted from 1, after which they are measured besides."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(update, loss) so far."""
     validation: Points = field(default_factory=list)
@@ -160,7 +162,9 @@ class _Training:
         """Train from the checkpoint to the end, or until the run is stopped."""
         loop, settings = self.loop, self.loop.settings
         total = settings.total(len(self.clean))
-        measured = points(total, settings.validations) if loop.validate is not None else set()
+        measured = set[int]()
+        if loop.validate is not None:
+            measured = points(total, settings.validations).union(loop.also)
         self._resume(total, measured)
         loop.curve += enumerate(self.losses, start=1)
         loop.validation += self.found

@@ -105,7 +105,10 @@ class ContinuousUNet(nn.Module):
         self.act = parts.act
         self.entry = parts.entry
         self.time = parts.time
-        self.blocks = nn.ModuleList(ODEBlock(parts.dynamics(width)) for width in widths)
+        self.blocks = nn.ModuleList(
+            ODEBlock(parts.dynamics(width), f"ODE block {n} of {len(widths)} ({width} channels)")
+            for n, width in enumerate(widths, 1)
+        )
         attention = parts.attention
         self.attentions = nn.ModuleDict(
             {str(n): attention(widths[n]) for n in parts.attended} if attention else {}

@@ -10,7 +10,7 @@ from bench.api import Kind, register
 from models.blocks import Attention, Residual, TimeMLP, nonlinearity, scaled, sinusoid
 from models.continuous import ContinuousUNet, Parts, Shape
 from models.dynamics import PlainSecondOrder, SecondOrder
-from models.solve import Integrator
+from models.solve import MOST, Integrator
 
 ACTIVATION = "silu"
 """The default nonlinearity of every `cunet`; the paper's text says ReLU, its code softplus."""
@@ -85,6 +85,7 @@ def cunet(  # noqa: PLR0913 - flat, so that each can be set by name from the com
     solver_path: str = "own",
     adjoint: bool = False,
     tolerance: float = 1e-3,
+    most_evaluations: int = MOST,
     attention: bool = True,
     residual: bool = True,
     skip: bool = True,
@@ -103,6 +104,7 @@ def cunet(  # noqa: PLR0913 - flat, so that each can be set by name from the com
         solver_path: "own" or "torchdiffeq".
         adjoint: Whether gradients come from the adjoint ODE.
         tolerance: Relative and absolute tolerance of an adaptive solver.
+        most_evaluations: Of a field, after which an adaptive solver gives up.
         attention: False removes the two attentions (paper: "wo/A").
         residual: False gives the paper's "no resblocks", which changes three things at once.
         skip: False removes "y +" from the field and nothing else.
@@ -124,6 +126,7 @@ def cunet(  # noqa: PLR0913 - flat, so that each can be set by name from the com
         inject=None if residual else AddedTime,
     )
     integrator = Integrator(
-        solver, solver_steps, solver_path, adjoint, rtol=tolerance, atol=tolerance
-    )
+        solver, solver_steps, solver_path, adjoint, rtol=tolerance, atol=tolerance,
+        most=most_evaluations,
+    )  # fmt: skip
     return ContinuousUNet(shape, parts, integrator)

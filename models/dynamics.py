@@ -121,9 +121,16 @@ class ODEBlock(nn.Module):
     Source: Chen et al. 2018, "Neural Ordinary Differential Equations"; Figure 2 of the paper.
     """
 
-    def __init__(self, dynamics: nn.Module) -> None:
+    def __init__(self, dynamics: nn.Module, place: str = "") -> None:
+        """Build it.
+
+        Args:
+            dynamics: The field f(s, y, e).
+            place: What it is called in errors: its number and size.
+        """
         super().__init__()
         self.dynamics = dynamics
+        self.place = place
 
     def forward(self, y: Tensor, e: Tensor, integrator: Integrator) -> Solution:
         """Return the state at s = 1 and the number of evaluations."""
@@ -131,12 +138,16 @@ class ODEBlock(nn.Module):
         # method differentiates only what it is told about, hence the list of parameters.
         field = self.dynamics
         if not isinstance(field, SecondOrderField):
-            return integrator(lambda s, y: field(s, y, e), y, parameters=(e, *field.parameters()))
+            parameters = (e, *field.parameters())
+            return integrator(
+                lambda s, y: field(s, y, e), y, parameters=parameters, place=self.place
+            )
         given = field.condition(e)
-        if not integrator.foreign and not torch.is_grad_enabled():
+        if not (integrator.foreign or integrator.watched or torch.is_grad_enabled()):
             scheme, steps = integrator.scheme, integrator.steps
             y = solve_halved(scheme, steps, lambda s, y: field(s, y, given, alone=True), y)
             return Solution(y, steps * len(scheme.nodes))
+        parameters = (*given, *field.parameters())
         return integrator(
-            lambda s, y: field(s, y, given), y, parameters=(*given, *field.parameters())
+            lambda s, y: field(s, y, given), y, parameters=parameters, place=self.place
         )

@@ -3,15 +3,18 @@
 `s` is the solver's own time; it has nothing to do with the diffusion step.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from bench.api import ENTRIES, BenchError, Kind, Missing, Solution, register
+from bench.api import ENTRIES, BenchError, Kind, Solution, register
+from models import borrowed
+from models.unsolved import Counted, NotFinite, Unreachable, Unsolved
+
+__all__ = ("Field", "Integrator", "NotFinite", "Scheme", "Unreachable", "Unsolved", "integrate")
 
 Field = Callable[[Any, Tensor], Tensor]
 """f(s, y); s is a float on our own path and a scalar tensor on torchdiffeq's."""
@@ -19,8 +22,8 @@ Field = Callable[[Any, Tensor], Tensor]
 PATHS = ("own", "torchdiffeq")
 
 
-class NotFinite(BenchError, ArithmeticError):
-    """An adaptive solver cannot go on: the field returned NaN or infinity, or blew up."""
+MOST = 100_000
+"""Evaluations after which an adaptive solver gives up, for one block and one batch."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Scheme:
     twin: str | None = None
     """What torchdiffeq calls the same method."""
     adaptive: bool = False
+    apart: bool = False
+    """Whether every sample of a batch has steps of its own; torchode does the work."""
 
     def step(self, field: Field, s: float, y: Tensor, h: float) -> Tensor:
         """Advance y from s to s + h."""
@@ -109,6 +114,17 @@ def dopri5() -> Scheme:
     return Scheme(5, twin="dopri5", adaptive=True)
 
 
+@register(
+    Kind.SOLVER,
+    "dopri5-each",
+    source="the same method with steps of its own for every sample: Lienen and Guennemann 2022",
+    needs=("torchode",),
+)
+def dopri5_each() -> Scheme:
+    """Return the adaptive Dormand-Prince method; torchode runs it, sample by sample."""
+    return Scheme(5, adaptive=True, apart=True)
+
+
 @dataclass(frozen=True)
 class Integrator:
     """How the ODE blocks of a network are solved; call it with a field and an initial state."""
@@ -121,7 +137,12 @@ class Integrator:
     adjoint: bool = False
     """Gradients by a second ODE, solved backwards, in memory that does not grow with the steps."""
     rtol: float = 1e-5
+    """Relative tolerance of an adaptive solver, and `atol` its absolute one."""
     atol: float = 1e-5
+    most: int = MOST
+    """Evaluations of a field after which an adaptive solver gives up."""
+    watched: bool = False
+    """Whether every slope is looked at, to find where a solution goes wrong: slow."""
 
     def __post_init__(self) -> None:
         known = [name for kind, name in ENTRIES if kind is Kind.SOLVER]
@@ -131,7 +152,16 @@ class Integrator:
             raise BenchError(f"no solver path '{self.path}'; expected one of {', '.join(PATHS)}")
         if self.steps < 1:
             raise BenchError(f"the solver got {self.steps} steps, expected 1 or more")
-        if self.foreign and self.scheme.twin is None:
+        for name, value in (("relative", self.rtol), ("absolute", self.atol)):
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise BenchError(
+                    f"the solver's {name} tolerance is {value}, expected a positive number"
+                )
+        if self.most < 1:
+            raise BenchError(f"the solver may evaluate {self.most} times, expected 1 or more")
+        if self.scheme.apart and self.adjoint:
+            raise BenchError(f"'{self.solver}' has no adjoint method; use dopri5")
+        if self.foreign and self.scheme.twin is None and not self.scheme.apart:
             raise BenchError(
                 f"torchdiffeq has no method like '{self.solver}'; "
                 "use path='own' without the adjoint, or another solver"
@@ -154,6 +184,7 @@ class Integrator:
         *,
         span: tuple[float, float] = (0.0, 1.0),
         parameters: Sequence[Tensor] = (),
+        place: str = "",
     ) -> Solution:
         """Solve dy/ds = field(s, y) over `span` from y0.
 
@@ -163,53 +194,23 @@ class Integrator:
             span: First and last s.
             parameters: For the adjoint method: every tensor, besides y0, that the field depends
                 on and that wants a gradient. A module's own parameters need not be listed.
+            place: Which block of a network this is, for errors.
 
         Raises:
-            NotFinite: If an adaptive solver meets NaN, infinity or a step of size zero.
-            Missing: If torchdiffeq is needed and absent.
+            NotFinite: If an adaptive or watched solver meets NaN or infinity.
+            Unreachable: If an adaptive one cannot keep its tolerance.
+            Missing: If torchdiffeq, or torchode, is needed and absent.
         """
-        counted = _Counted(field, check=self.scheme.adaptive)
+        adaptive = self.scheme.adaptive
+        most = self.most if adaptive else None
+        counted = Counted(field, place=place, watched=adaptive or self.watched, most=most)
         if self.foreign:
-            y = self._borrowed(counted, y0, span, parameters)
+            y = borrowed.solved(self, counted, y0, span, parameters)
         else:
             scheme, h, y = self.scheme, (span[1] - span[0]) / self.steps, y0
             for n in range(self.steps):
                 y = scheme.step(counted, span[0] + n * h, y, h)
         return Solution(y, counted.calls)
-
-    def _borrowed(
-        self,
-        field: "_Counted",
-        y0: Tensor,
-        span: tuple[float, float],
-        parameters: Sequence[Tensor],
-    ) -> Tensor:
-        """Let torchdiffeq solve it."""
-        library = _torchdiffeq()
-        s = torch.tensor(span, dtype=y0.dtype, device=y0.device)
-        # A grid, because a step size can leave a rest of 1e-16 that costs a step of its own.
-        options = {} if self.scheme.adaptive else {"grid_constructor": self._grid}
-        shared = {
-            "method": self.scheme.twin,
-            "rtol": self.rtol,
-            "atol": self.atol,
-            "options": options,
-        }
-        try:
-            if not self.adjoint:
-                return library.odeint(field, y0, s, **shared)[-1]
-            wanted = tuple(p for p in (*field.parameters(), *parameters) if p.requires_grad)
-            return library.odeint_adjoint(field, y0, s, adjoint_params=wanted, **shared)[-1]
-        except AssertionError as error:  # torchdiffeq's only sign of a vanishing step
-            raise NotFinite(
-                f"{self.solver} gave up after {field.calls} evaluations at s = {field.at:.4g}: "
-                f"{error}; the field is too stiff, loosen rtol and atol or use a fixed-step solver"
-            ) from error
-
-    def _grid(self, field: Field, y0: Tensor, s: Tensor) -> Tensor:
-        """Return the ends of the fixed steps; `s` runs backwards for the adjoint ODE."""
-        ramp = torch.linspace(0, 1, self.steps + 1, dtype=s.dtype, device=s.device)
-        return torch.lerp(s[0], s[-1], ramp)
 
 
 def integrate(  # noqa: PLR0913 - the flat form of Integrator
@@ -228,47 +229,3 @@ def integrate(  # noqa: PLR0913 - the flat form of Integrator
     """Solve dy/ds = field(s, y) from y0; see `Integrator` for the arguments."""
     method = Integrator(solver, steps, path, adjoint, rtol, atol)
     return method(field, y0, span=span, parameters=parameters)
-
-
-class _Counted:
-    """A field that counts its evaluations; it lives as long as one solution."""
-
-    def __init__(self, field: Field, *, check: bool) -> None:
-        self.field = field
-        self.check = check
-        self.calls = 0
-        self.s: Any = 0.0
-
-    def __call__(self, s: Any, y: Tensor) -> Tensor:
-        self.calls += 1
-        slope = self.field(s, y)
-        # Only where a step size is chosen from the values, so fixed steps never wait for a device.
-        if self.check:
-            self.s = s
-            if not torch.isfinite(slope).all():
-                raise NotFinite(
-                    f"the field returned NaN or infinity at s = {self.at:.4g} in evaluation "
-                    f"{self.calls}; lower the learning rate, check the input for NaN, or use a "
-                    "fixed-step solver to look at the state"
-                )
-        return slope
-
-    @property
-    def at(self) -> float:
-        """Where the last evaluation was; s may be a tensor that autograd follows."""
-        return float(torch.as_tensor(self.s).detach())
-
-    def parameters(self) -> list[Tensor]:
-        """Return the parameters of the field, where it is a module."""
-        return list(self.field.parameters()) if isinstance(self.field, torch.nn.Module) else []
-
-
-def _torchdiffeq() -> ModuleType:
-    try:
-        import torchdiffeq
-    except ModuleNotFoundError as error:
-        raise Missing(
-            "adaptive solvers, the adjoint method and path='torchdiffeq' need torchdiffeq; "
-            "install with: pip install torchdiffeq"
-        ) from error
-    return torchdiffeq

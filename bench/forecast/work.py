@@ -12,9 +12,10 @@ from bench.api import Kind, Level, Missing
 from bench.cell import UNIFORM
 from bench.plan import Planned
 from bench.registry import DIFFUSION, build, find, sampler
+from bench.tasks.convergence import snapshots_of
 from bench.tasks.train import HELD_OUT, REPEATS
 from bench.training import TrainSettings
-from bench.validation import IMAGES, THIRDS
+from bench.validation import IMAGES, THIRDS, points
 
 READINGS = 2
 """Estimates that a restoration shows after every call."""
@@ -42,6 +43,8 @@ def work_of(planned: Planned) -> Work | None:
     match planned.cell.task:
         case "train":
             return _training(spec["training"], planned.basis["data"]["counts"])
+        case "convergence":
+            return _looked_at(spec, planned.basis["data"]["counts"])
         case "distil":
             learnt = _training(spec["training"], planned.basis["data"]["counts"])
             return replace(learnt, forward=learnt.forward + TEACHER * learnt.updates)
@@ -64,6 +67,20 @@ def _training(training: Mapping[str, Any], counts: Mapping[str, int]) -> Work:
     watched = settings.validations * len(THIRDS) * min(IMAGES, counts["test"])
     return Work(
         forward=held_out + watched, updates=settings.batch * settings.total(counts["train"])
+    )
+
+
+def _looked_at(spec: Mapping[str, Any], counts: Mapping[str, int]) -> Work:
+    """Return the work of a training whose averaged weights are looked at on the way."""
+    settings = TrainSettings(**spec["training"])
+    snapshots = snapshots_of(settings.updates, spec["fractions"])
+    looks = points(settings.updates, settings.validations).union(snapshots)
+    images = _padded({**spec, "n": spec["n_generated"]})
+    calls = sum(calls_of_sampling({**spec, "steps": steps}) for steps in spec["sampling_steps"])
+    watched = len(looks) * len(THIRDS) * min(spec["n"], counts["test"])
+    return Work(
+        forward=len(snapshots) * images * calls + watched,
+        updates=settings.batch * settings.updates,
     )
 
 

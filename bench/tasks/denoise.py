@@ -1,6 +1,7 @@
 """Restore noised images with one call of a denoiser: a classic one, or a network (Table 4)."""
 
 from dataclasses import replace
+from functools import partial
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,6 +25,7 @@ from bench.parts import in_parts, joined
 from bench.tasks.denoisers import NoTraining, finite, trained_denoiser, without_assumed
 from bench.tasks.noised import Batch, Noised
 from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer, summary
+from bench.tasks.solved import explained
 
 SHOWN = 8
 """Images kept for the pictures."""
@@ -46,8 +48,12 @@ def denoise(cell: Cell, context: Context) -> Outcome:
     def make(block: range) -> dict[str, Tensor]:
         batch = noised.batch(block)
         # A copy, as a denoiser may write into what it is given.
-        restored = denoiser.denoise(batch.noisy.clone(), told, batch.noise)
-        _check(restored, batch, first=block.start)
+        restore = partial(denoiser.denoise, batch.noisy.clone(), told, batch.noise)
+        restored = restore()
+        try:
+            _check(restored, batch, first=block.start)
+        except Invalid as fault:
+            raise explained(fault, denoiser, restore) from None
         scores = scorer(restored.cpu(), batch.clean.cpu())
         scores["unchanged"] = (restored == batch.noisy).flatten(1).all(1).cpu()
         made = {name: value[: batch.real] for name, value in scores.items()}

@@ -23,6 +23,7 @@ from bench.tasks.denoise import RESTORED, SHOWN
 from bench.tasks.denoisers import finite, trained_denoiser
 from bench.tasks.noised import Batch, Noised
 from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer, summary
+from bench.tasks.solved import explained
 from bench.tasks.thinned import Thinned
 
 ESTIMATES = ("current", "x0")
@@ -32,6 +33,10 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the posterior mean in a combination with the sample."""
 PATH = 4
 """States on the way, the noisy images among them, of which all images are kept."""
+STATES = "states.safetensors"
+"""Both estimates of some states, for scores by other protocols."""
+KEPT = 6
+"""How many states those are, beside that after the first call and the last."""
 
 
 @register(Kind.TASK, "restore", source="Calvo-Ordonez et al. 2023, Tables 2 and 3; protocol")
@@ -45,10 +50,15 @@ def restore(cell: Cell, context: Context) -> Outcome:
 
     def make(block: range) -> dict[str, Tensor]:
         batch = noised.batch(block)
-        states = denoiser.restore(
-            batch.noisy, noised.level, batch.noise, stride=cell.spec["stride"]
-        )
-        return _follow(states, batch, scorer, first=block.start)
+        stride, noisy = cell.spec["stride"], batch.noisy
+
+        def states() -> Iterable[Estimate]:
+            return denoiser.restore(noisy, noised.level, batch.noise, stride=stride)
+
+        try:
+            return _follow(states(), batch, scorer, first=block.start)
+        except Invalid as fault:
+            raise explained(fault, denoiser, lambda: list(states())) from None
 
     whole = joined(in_parts(context, make, count=len(noised.clean), size=size))
     curves = {
@@ -63,9 +73,10 @@ def restore(cell: Cell, context: Context) -> Outcome:
     begin = noised.batch(range(min(size, len(noised.clean))))
     save_file(_examples(begin, whole["shown"], curves), examples)
     save_file(_sets(whole), restored)
-    return Outcome(
-        [{**about, **row} for row in rows], {examples.name: examples, RESTORED: restored}
-    )
+    states_file = context.folder / STATES
+    save_file(_states(whole), states_file)
+    files = {examples.name: examples, RESTORED: restored, STATES: states_file}
+    return Outcome([{**about, **row} for row in rows], files)
 
 
 def _follow(
@@ -77,10 +88,11 @@ def _follow(
         "<estimate>/<metric>" -> scores [images, states]; "combination/<metric>" -> scores
         [images, shares]; "combination" -> those images, "path" -> the images of some states, of
         the calls in "path_calls"; of the batch that begins the set also "shown", its first images
-        in every state.
+        in every state. "states" [images, states, estimates, ...] and "states_calls" are both
+        estimates of some states, of that after the first call and of the last.
     """
     against = Against.of(scorer, batch.clean)
-    scores, path = defaultdict(list), Thinned(PATH)
+    scores, path, kept = defaultdict(list), Thinned(PATH), Thinned(KEPT, always=(1,))
     mean = sample = batch.noisy
     for state in states:
         current, x0 = (_checked(images, state.calls, batch, first=first) for images in _both(state))
@@ -93,7 +105,9 @@ def _follow(
         if state.calls == 1:
             mean = x0
         sample = current
-        path.add(state.calls, to_bytes(current[: batch.real]))
+        both = torch.stack([to_bytes(images[: batch.real]) for images in (current, x0)], dim=1)
+        path.add(state.calls, both[:, 0])
+        kept.add(state.calls, both)
         if first == 0:
             scores["shown"].append(to_bytes(current[: min(SHOWN, batch.real)]))
     made = {
@@ -102,6 +116,8 @@ def _follow(
     }
     calls, images = path.chosen()
     made |= {"path": torch.stack(images, dim=1), "path_calls": torch.tensor([calls])}
+    calls, images = kept.with_ends()
+    made |= {"states": torch.stack(images, dim=1), "states_calls": torch.tensor([calls])}
     return made | _combined(mean, sample, against, real=batch.real)
 
 
@@ -201,6 +217,13 @@ def _sets(whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return all restored images by set [sets, images, C,H,W], and what the sets are."""
     sets = {name: whole[name].transpose(0, 1) for name in ("path", "combination")}
     sets |= {"path_calls": whole["path_calls"][0], "shares_of_mean": torch.tensor(SHARES)}
+    return {name: value.contiguous().clone() for name, value in sets.items()}
+
+
+def _states(whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return both estimates of the kept states, each [states, images, C,H,W], and their calls."""
+    kept = whole["states"].permute(2, 1, 0, *range(3, whole["states"].dim()))
+    sets = dict(zip(ESTIMATES, kept, strict=True)) | {"calls": whole["states_calls"][0]}
     return {name: value.contiguous().clone() for name, value in sets.items()}
 
 
