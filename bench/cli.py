@@ -151,16 +151,34 @@ def list_(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that holds run.json.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
     out: OutOption = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="Renew the first screen of this README, and nothing else.")
+    ] = None,
 ) -> None:
     """Write tables, figures and the page of a run again, from its records."""
-    from bench.report import write_report
     from bench.runs import load_run
     from bench.trust import refuse_untrusted
 
-    finished = load_run(folder)
-    refuse_untrusted(finished)
+    runs = [load_run(folder) for folder in folders]
+    for finished in runs:
+        refuse_untrusted(finished)
+    if readme is not None:
+        from bench.report.first_screen import write
+
+        write(readme, folders, runs)
+        print(f"first screen: {readme}")
+        return
+    if len(runs) > 1 and out is not None:
+        raise BenchError(f"--out takes one report, and {len(runs)} runs were named; name one")
+    for folder, finished in zip(folders, runs, strict=True):
+        _report(folder, finished, out)
+
+
+def _report(folder: Path, finished, out: Path | None) -> None:
+    from bench.report import write_report
+
     tables = (out or folder) / "tables"
     page = out or finished.report
     write_report(finished, page, tables_dir=tables)

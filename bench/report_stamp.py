@@ -28,7 +28,7 @@ def stamp_report(run: Run, folders: Folders) -> None:
 
 
 def _stamp(run: Run) -> str:
-    template = Path(paper.__file__).parent / "page.html.j2"
-    parts = [file_sha(path) for path in (template, *sorted(paper.folder().glob("*.csv")))]
+    page = sorted(Path(paper.__file__).parent.glob("page.*"))  # the template, its style and script
+    parts = [file_sha(path) for path in (*page, *sorted(paper.folder().glob("*.csv")))]
     written_by = code.digest("bench.report.page", "bench.report.plots", "bench.report.tables")
     return canonical.digest([dict(run.manifest), written_by, parts])

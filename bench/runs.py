@@ -3,7 +3,7 @@
 Reading one needs no torch. `bench.load(folder)` is this module's `load`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,8 +144,40 @@ def _look(store: Store, key: str) -> Record:
 
 
 def load(folder: Path | str) -> "pd.DataFrame":
-    """Return the rows of a run as a DataFrame; columns carry their unit."""
-    return load_run(folder).rows
+    """Return the rows of a run, of one that was published too, as a DataFrame.
+
+    One line per row of each record, a record without rows included; columns carry their unit.
+    Types follow what the records hold, whatever is missing: counts are `Int64`, flags `boolean`,
+    numbers `float64`, text `str`, lists and tables `object`.
+
+    Raises:
+        BenchError: If there is no run in the folder.
+    """
+    return frame(load_run(folder).records)
+
+
+def frame(records: Iterable[Record]) -> "pd.DataFrame":
+    """Return the rows of records with the types of their values (`load`)."""
+    import pandas as pd
+
+    rows = [row for record in records for row in _flat(record)]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(ABOUT)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    return pd.DataFrame(
+        {name: pd.Series(values, dtype=_type_of(values)) for name, values in columns.items()}
+    )
+
+
+def _type_of(values: Iterable[Any]) -> str:
+    """Return the type of a column by the values in it; one that holds several stays as it is."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return "Int64"
+    if kinds == {bool}:
+        return "boolean"
+    if kinds and kinds <= {int, float}:
+        return "float64"
+    return "str" if kinds == {str} else "object"
 
 
 def _flat(record: Record) -> list[dict[str, Any]]:

@@ -30,6 +30,8 @@ class Book:
     """Seconds of a call that no part accounts for."""
     unwatched: float | None = None
     """Seconds of a call whose parts nobody watches."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """The record of each kind of number."""
 
     @property
     def watching(self) -> float | None:
@@ -83,6 +85,7 @@ def books(run: RunLike) -> list[Book]:
     for rows, columns in ((counted, (*COUNTED, *FURTHER, ALONE)), (times, (TIME,))):
         for row in rows.to_dict("records"):
             book = found.setdefault(str(row["backbone"]), Book(str(row["backbone"])))
+            book.keys |= dict.fromkeys(columns, str(row["key"]))
             values = {column: floating(row[column]) for column in columns}
             if row["part"] == WHOLE:
                 book.whole |= {k: v for k, v in values.items() if v is not None}
@@ -164,7 +167,7 @@ def _lines(run: RunLike, book: Book) -> list[c.Line]:
             run,
             c.Place(NAME, f"{printed(book.backbone)}, {block}", "3x64x64", "full width; batch 1"),
             (column, units.get(column, "1")),
-            ours=c.Value(value),
+            ours=c.Value(value, keys=(book.keys.get(column, ""),)),
             judged=(None, None),
         )
         for block, values in named.items()

@@ -1,27 +1,22 @@
 """The paper's claims, each with what this run measured and a verdict."""
 
-import statistics
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import pandas as pd
-
-from bench.report.claims_quality import (
-    ablation,
-    best_at,
-    fewer_steps,
-    less_time,
-    restore_direction,
-)
-from bench.report.evidence import NOTHING, Evidence
-from bench.report.latency import Latency, latency_of, peak_memory, timings
-from bench.report.paired import paired_median, separate
-from bench.report.paper import Printed, published
-from bench.report.rows import RunLike, floating
-from bench.report.table5 import TOLERANCE, costs
-from bench.report.verdicts import Verdict, count, differences, direction, overall, under
-
-PAIR = ("unet", "cunet")
+from bench.report import claims_costs as costs
+from bench.report import claims_denoising as denoising
+from bench.report import claims_quality as quality
+from bench.report import claims_synthesis as synthesis
+from bench.report import claims_tables
+from bench.report.again import is_counted
+from bench.report.claims_theory import THEORY, is_exact
+from bench.report.claims_theory import judge as judge_theory
+from bench.report.comparison import Table
+from bench.report.evidence import Evidence
+from bench.report.paper import published
+from bench.report.rows import RunLike, budget_measured
+from bench.report.theory import findings
+from bench.report.verdicts import Label, Verdict, not_comparable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,162 +29,79 @@ class Claim:
     measured: str
     n: str
     verdict: Verdict
-
-
-def _ratio(
-    run: RunLike, column: str, printed: Printed, *, backbones: tuple[str, ...], cause: str = ""
-) -> Evidence:
-    """Return the evidence on a cost of the cU-Net against the U-Net, full width."""
-    found = costs(run)
-    base = _cost(found, "unet", column)
-    texts, verdict = [], None
-    for backbone in backbones:
-        ours = _cost(found, backbone, column)
-        if base is None or ours is None:
-            continue
-        texts.append(f"{ours / base:.1%} ({backbone})")
-        verdict = verdict or count(printed, ours / base, tolerance=TOLERANCE, cause=cause)
-    if verdict is None:
-        return NOTHING
-    return Evidence("; ".join(texts), "counted, 3x64x64", verdict)
-
-
-def _cost(found: dict[str, pd.Series], backbone: str, column: str) -> float | None:
-    return floating(found[backbone][column]) if backbone in found else None
-
-
-def parameters_quarter(run: RunLike) -> Evidence:
-    """A quarter of the parameters."""
-    return _ratio(run, "parameters", Printed(0.25, "0.25"), backbones=("cunet", "cunet-released"))
-
-
-def parameters_4x(run: RunLike) -> Evidence:
-    """Four times fewer parameters: the same ratio, turned around."""
-    found = costs(run)
-    base, ours = (_cost(found, name, "parameters") for name in ("unet", "cunet"))
-    if base is None or ours is None:
-        return NOTHING
-    verdict = count(Printed(4, "4"), base / ours, tolerance=TOLERANCE)
-    return Evidence(f"{base / ours:.2f} times fewer (cunet)", "counted, 3x64x64", verdict)
-
-
-def parameters_count(run: RunLike) -> Evidence:
-    """8.8 million parameters."""
-    ours = _cost(costs(run), "cunet-released", "parameters")
-    if ours is None:
-        return NOTHING
-    verdict = count(Printed(8.8e6, "8.8M"), ours, tolerance=0.0)
-    return Evidence(f"{ours:,.0f} (cunet-released)", "counted, 3x64x64", verdict)
-
-
-def flops(run: RunLike) -> Evidence:
-    """30 % of the FLOPs."""
-    return _ratio(
-        run,
-        "gmacs_authors",
-        Printed(0.30, "0.30"),
-        backbones=("cunet", "cunet-released-a5"),
-        cause="the paper's own Table 5 gives 2.90 / 7.21 = 40.2 %",
-    )
-
-
-def memory(run: RunLike) -> Evidence:
-    """A smaller memory footprint: the peak of a call, and Table 5's reading, a checkpoint's size.
-
-    Judged by both, the less favourable one first.
-    """
-    found = costs(run)
-    sizes = {
-        "peak of a call": _peaks(run),
-        "checkpoint": {name: _cost(found, name, "checkpoint_mib") for name in PAIR},
-    }
-    there = {what: size for what, size in sizes.items() if None not in size.values()}
-    if not there:
-        return NOTHING
-    texts, verdicts = [], {}
-    for what, size in there.items():
-        base, ours = (size[name] for name in PAIR)
-        texts.append(f"{what} {ours:.1f} against {base:.1f} MiB")
-        verdicts[what] = direction(ours - base, ours - base, paper_sign=-1)
-    texts += [f"{what} not measured" for what in sizes if what not in there]
-    reason = "; ".join(f"{what}: {verdict.label}" for what, verdict in verdicts.items())
-    judged = replace(overall(list(verdicts.values())), reason=reason)
-    return Evidence("; ".join(texts), "one call at full width, batch 1; files as written", judged)
-
-
-def _peaks(run: RunLike) -> dict[str, float | None]:
-    """Return the MiB of a call at full width by network; None where only a bound is known."""
-    times = timings(run)
-    times = times[(times["scale"] == 1.0) & (times["image_size"] == 64)]
-    found: dict[str, float | None] = dict.fromkeys(PAIR)
-    for _, row in times[times["backbone"].isin(PAIR)].iterrows():
-        size, is_bound = peak_memory(row)
-        found[str(row["backbone"])] = None if is_bound else size
-    return found
-
-
-def faster(run: RunLike) -> Evidence:
-    """Faster per network call: latency of the pair, at full width where that was timed."""
-    times = timings(run)
-    full = times[(times["scale"] == 1.0) & (times["image_size"] == 64)]
-    row = (full if set(full["backbone"]) >= {"unet", "cunet"} else times).head(1)
-    if row.empty:
-        return NOTHING
-    like = row.iloc[0]
-    base, ours = (latency_of(times, name, like) for name in ("unet", "cunet"))
-    if base is None or ours is None:
-        return NOTHING
-    gap = paired_median(ours.samples, base.samples) or separate(
-        (ours.seconds, ours.low, ours.high), (base.seconds, base.low, base.high)
-    )
-    text = f"x{_ratio_of_times(ours, base):.2f} time per call "
-    text += f"(medians {1e3 * ours.seconds:.3g} against {1e3 * base.seconds:.3g} ms; {ours.how})"
-    unlike = differences(
-        {
-            "image size": (floating(like["image_size"]), 64.0),
-            "width": (floating(like["scale"]), 1.0),
-        }
-    )
-    verdict = under(unlike, direction(gap[1], gap[2], paper_sign=-1))
-    return Evidence(text, f"{ours.repeats or '?'} repeats", verdict)
-
-
-def _ratio_of_times(ours: Latency, base: Latency) -> float:
-    """Return the ratio round by round where rounds are known, as the table of times does."""
-    if ours.samples and len(ours.samples) == len(base.samples):
-        return statistics.median(a / b for a, b in zip(ours.samples, base.samples, strict=True))
-    return ours.seconds / base.seconds
+    budget: str = "-"
+    """Under which the number was measured; "any" where it does not depend on one."""
 
 
 CLAIMS: dict[str, Callable[[RunLike], Evidence]] = {
-    "parameters-quarter": parameters_quarter,
-    "flops-30": flops,
-    "faster": faster,
-    "fewer-steps": fewer_steps,
-    "time-30": less_time,
-    "lpips-cunet": lambda run: restore_direction(run, "lpips", "value", -1),
-    "ssim-unet": lambda run: restore_direction(run, "ssim", "value", -1),
-    "restore-fewer-steps": lambda run: restore_direction(run, "lpips", "steps", -1),
-    "restore-faster": lambda run: restore_direction(run, "lpips", "time", -1),
-    "low-noise-best": lambda run: best_at(run, "cunet", 50, ("ssim", "lpips")),
-    "high-noise-ssim": lambda run: best_at(run, "unet", 400, ("ssim",)),
-    "high-noise-lpips": lambda run: best_at(run, "cunet", 400, ("lpips",)),
-    "parameters-4x": parameters_4x,
-    "parameters-count": parameters_count,
-    "memory-smaller": memory,
-    "ablation": ablation,
+    "parameters-quarter": costs.parameters_quarter,
+    "flops-30": costs.flops,
+    "faster": costs.faster,
+    "parameters-4x": costs.parameters_4x,
+    "parameters-count": costs.parameters_count,
+    "memory-smaller": costs.memory,
+    "fewer-steps": quality.fewer_steps,
+    "time-30": quality.less_time,
+    "time-80": quality.least_time,
+    "similar-fid": synthesis.similar,
+    "compatible": synthesis.compatible,
+    "gpu-solvers": synthesis.gpu_solvers,
+    "better-denoiser": synthesis.better_denoiser,
+    "lpips-cunet": lambda run: quality.restore_direction(run, "lpips", "value", -1),
+    "ssim-unet": lambda run: quality.restore_direction(run, "ssim", "value", -1),
+    "restore-fewer-steps": lambda run: quality.restore_direction(run, "lpips", "steps", -1),
+    "restore-faster": lambda run: quality.restore_direction(run, "lpips", "time", -1),
+    "low-noise-best": lambda run: quality.best_at(run, "cunet", 50, ("ssim", "lpips")),
+    "high-noise-ssim": lambda run: quality.best_at(run, "unet", 400, ("ssim",)),
+    "high-noise-lpips": lambda run: quality.best_at(run, "cunet", 400, ("lpips",)),
+    "generalises": denoising.generalises,
+    "table4-ranks": denoising.ranks,
+    "matches-denoising": denoising.matches,
+    "noise-grows": denoising.noise_grows,
+    "ssim-psnr": denoising.ssim_psnr,
+    "blur-unnatural": denoising.blur,
+    "time-embedding": claims_tables.time_embedding,
+    "ablation": quality.ablation,
 }
-"""Claim -> how it is judged, in the order of the report. `time-80` is part of `time-30`;
-`similar-fid` gives no number that could be judged."""
-HEADLINE = ("parameters-quarter", "flops-30", "faster", "fewer-steps", "time-30", "lpips-cunet")
+"""Claim -> how it is judged; those of the theory are judged by its findings."""
+TABLES: dict[str, tuple[str, str | None]] = {
+    **{f"{name}-numbers": (name, None) for name in claims_tables.NAMES},
+    "table5-memory": ("table5", "mb"),
+}
+"""Claim -> the table whose numbers it is about, and which of them."""
+HEADLINE = (
+    *("parameters-quarter", "flops-30", "faster", "converges-faster", "noise-robust"),
+    *("compatible", "fewer-steps", "time-30", "lpips-cunet", "time-embedding"),
+)
+"""The first rows, in this order; all others follow in the paper's own."""
+ANY = "any"
+FULL_WIDTH = frozenset({"faster", "memory-smaller", "gpu-solvers", "time-embedding", "noise-grows"})
+"""What is measured on networks of full width, or on none, in every budget."""
 
 
-def claims(run: RunLike) -> list[Claim]:
-    """Return the paper's claims with their verdicts, the headlines first."""
+def claims(run: RunLike, tables: Sequence[Table] | None = None) -> list[Claim]:
+    """Return the paper's claims with their verdicts, the headlines first.
+
+    Args:
+        run: The run.
+        tables: Those of the run, where they are made already.
+    """
+    if tables is None:
+        from bench.report.tables import TABLES as PAPERS
+
+        tables = [PAPERS[name](run) for name in claims_tables.NAMES]
     words = published("claims").set_index("id")
+    decided = findings(run)
+    order = [*HEADLINE, *(name for name in words.index if name not in HEADLINE)]
+    measured_under = budget_measured(run)
     found = []
-    for name, judge in CLAIMS.items():
-        evidence = judge(run)
+    for name in order:
+        why = str(words.loc[name, "why"])
+        if name in THEORY:
+            evidence = judge_theory(run, name, decided)
+        else:
+            evidence = _evidence(run, name, tables, why=why)
+        budget = ANY if _is_free(name, evidence) else measured_under
         found.append(
             Claim(
                 name,
@@ -198,6 +110,24 @@ def claims(run: RunLike) -> list[Claim]:
                 evidence.measured,
                 evidence.n,
                 evidence.verdict,
+                "-" if evidence.measured == "-" else budget,
             )
         )
     return found
+
+
+def _evidence(run: RunLike, name: str, tables: Sequence[Table], *, why: str) -> Evidence:
+    """Return what decides a claim; one that cannot be tested says why."""
+    if why:
+        return Evidence("-", "-", not_comparable(f"not tested: {why}"))
+    if name in TABLES:
+        table, metric = TABLES[name]
+        return claims_tables.of(tables, table, metric)
+    return CLAIMS[name](run)
+
+
+def _is_free(name: str, evidence: Evidence) -> bool:
+    """Return whether the budget does not matter: for what is counted, exact, or full width."""
+    if name in FULL_WIDTH:
+        return evidence.verdict.label is not Label.NOT_COMPARABLE
+    return is_counted(name) or is_exact(name)

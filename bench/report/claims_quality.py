@@ -3,7 +3,7 @@
 from bench.report import restoration as r
 from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
-from bench.report.evidence import NOTHING, Evidence
+from bench.report.evidence import NOTHING, Evidence, gathered
 from bench.report.latency import Latency, latency_of, timings
 from bench.report.names import PAPER_RECIPE, printed
 from bench.report.paired import (
@@ -14,11 +14,12 @@ from bench.report.paired import (
     worst_case,
     worst_ratio,
 )
-from bench.report.rows import RunLike, listed, text_of
+from bench.report.paper import Printed
+from bench.report.rows import RunLike, listed, plural, text_of
 from bench.report.table1 import unlike_paper
 from bench.report.table2 import Restorations
 from bench.report.table4 import blocks, methods
-from bench.report.verdicts import Verdict, direction, missing, overall, under
+from bench.report.verdicts import Verdict, direction, magnitude, missing, under
 
 
 def judged(gap: Triple | None, sign: int, unlike: str) -> Verdict:
@@ -35,7 +36,7 @@ def _paper_recipe(run: RunLike) -> list[Curve]:
     return same or found
 
 
-def _pairs(run: RunLike) -> list[tuple[Curve, Curve]]:
+def pairs(run: RunLike) -> list[tuple[Curve, Curve]]:
     """Return the curves of (cU-Net, U-Net) on each data set and recipe."""
     table = {(c.dataset, c.recipe, c.backbone): c for c in _paper_recipe(run)}
     return [
@@ -45,20 +46,21 @@ def _pairs(run: RunLike) -> list[tuple[Curve, Curve]]:
     ]
 
 
-def _images(pair: tuple[Curve, Curve]) -> str:
-    return f"{pair[0].value.n} images"
+def images(pair: tuple[Curve, Curve]) -> str:
+    """Return how many images a pair of curves is of, in words."""
+    return plural(pair[0].value.n, "image") or "-"
 
 
 def fewer_steps(run: RunLike) -> Evidence:
     """Return whether the cU-Net's best distance comes at fewer sampling steps."""
     texts, verdicts, n = [], [], []
-    for pair in _pairs(run):
+    for pair in pairs(run):
         ours, base = (curve.best_steps for curve in pair)
         gap = pair[0].steps_beyond(pair[1]) or _ranged(ours, base)
         texts.append(f"{pair[0].dataset}: {ours.value:.0f} against {base.value:.0f} steps")
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
-        n.append(_images(pair))
-    return _gathered(texts, verdicts, n)
+        n.append(images(pair))
+    return gathered(texts, verdicts, n)
 
 
 def _ranged(ours: Value, base: Value) -> Triple | None:
@@ -84,19 +86,27 @@ def time_of(steps: Value, latency: Latency | None, *, stride: int = 1) -> Value:
 
 MOST_TIME = 0.70
 """The claim is "about 30% less at the least": the cU-Net's share of the U-Net's time."""
+LARGEST = Printed(0.80, "80%")
+"""And "80% at the most": what it saves."""
+
+
+def _times(run: RunLike) -> list[tuple[tuple[Curve, Curve], Value, Value]]:
+    """Return the pairs with the time of an image to either's best, where both are known."""
+    times, found = timings(run), []
+    for pair in pairs(run):
+        ours, base = (
+            time_of(curve.best_steps, latency_of(times, curve.backbone, curve.best))
+            for curve in pair
+        )
+        if ours.value is not None and base.value is not None:
+            found.append((pair, ours, base))
+    return found
 
 
 def less_time(run: RunLike) -> Evidence:
     """Return how much less time a sample takes, split into fewer steps and faster steps."""
     texts, verdicts, n = [], [], []
-    times = timings(run)
-    for pair in _pairs(run):
-        ours, base = (
-            time_of(curve.best_steps, latency_of(times, curve.backbone, curve.best))
-            for curve in pair
-        )
-        if ours.value is None or base.value is None:
-            continue
+    for pair, ours, base in _times(run):
         steps = pair[0].best_steps.value / pair[1].best_steps.value
         time = ours.value / base.value
         texts.append(
@@ -105,8 +115,26 @@ def less_time(run: RunLike) -> Evidence:
         )
         gap = less_than(MOST_TIME, ours, base)
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
-        n.append(_images(pair))
-    return _gathered(texts, verdicts, n)
+        n.append(images(pair))
+    return gathered(texts, verdicts, n)
+
+
+def least_time(run: RunLike) -> Evidence:
+    """Return how much less time a sample takes on the data set where it gains most."""
+    found = _times(run)
+    if not found:
+        return NOTHING
+    pair, ours, base = min(found, key=lambda one: one[1].value / one[2].value)
+    less, unlike = 1 - ours.value / base.value, unlike_paper(run, pair[0])
+    ends = worst_ratio(ours.triple, base.triple) if ours.low and base.low else None
+    if ends is None:
+        verdict, text = missing("no interval of the ratio"), ""
+    else:
+        low, high = 1 - ends[2], 1 - ends[1]
+        verdict = magnitude(LARGEST, less, low=low, high=high)
+        text = f" (95 %: {low:.0%} to {high:.0%})"
+    measured = f"{pair[0].dataset}: {less:.0%} of the time saved{text}"
+    return Evidence(measured, images(pair), under(unlike, verdict))
 
 
 def less_than(share: float, ours: Value, base: Value) -> Triple | None:
@@ -136,10 +164,10 @@ def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Eviden
             continue
         values, gap = _gap(all_, (ours, base), what)
         verdicts.append(judged(gap, sign, r.unlike_paper(run, ours.row)))
-        n.add(f"{ours.value.n} images")
+        n.add(plural(ours.value.n, "image") or "-")
         if values is not None:
             texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
-    return _gathered(texts, verdicts, sorted(n))
+    return gathered(texts, verdicts, sorted(n))
 
 
 def _gap(
@@ -149,7 +177,7 @@ def _gap(
     if what == "value":
         a, b = (best.value for best in pair)
         images = (listed(best.row["per_image"]) for best in pair)
-        gap = paired_mean(*images) or separate(a.triple, b.triple)
+        gap = paired_mean(*images) or separate(a.ranged, b.ranged)
     elif what == "steps":
         a, b = (best.steps for best in pair)
         gap = _ranged(a, b)
@@ -179,14 +207,14 @@ def best_at(run: RunLike, backbone: str, t: int, metrics: tuple[str, ...]) -> Ev
             continue
         pick = max if largest else min
         rival = pick(others, key=lambda m, k=(t, metric): m.scores[k].value)
-        gap = separate(ours.triple, rival.scores[t, metric].triple)
+        gap = separate(ours.ranged, rival.scores[t, metric].ranged)
         verdicts.append(judged(gap, 1 if largest else -1, unlike))
         name = r.METRICS[metric][0]
         texts.append(
             f"{name} {ours.value:.3g}, best other {rival.scores[t, metric].value:.3g} "
             f"({rival.label})"
         )
-    return _gathered(texts, verdicts, [f"{mine.scores[t, metrics[0]].n} images"])
+    return gathered(texts, verdicts, [plural(mine.scores[t, metrics[0]].n, "image") or "-"])
 
 
 ABLATIONS = ("cunet-no-attention", "cunet-no-residual", "cunet-no-attention-no-residual")
@@ -204,14 +232,8 @@ def ablation(run: RunLike) -> Evidence:
         gap = paired_jackknife(
             (curve.value.value, full.value.value),
             *(listed(row["leave_one_out"]) for row in rows),
-        ) or separate(curve.value.triple, full.value.triple)
+        ) or separate(curve.value.ranged, full.value.ranged)
         texts.append(f"{backbone}: {curve.value.value:.3g} against {full.value.value:.3g}")
         verdicts.append(judged(gap, 1, unlike_paper(run, curve)))
-        n.append(f"{curve.value.n} images")
-    return _gathered(texts, verdicts, n)
-
-
-def _gathered(texts: list[str], verdicts: list[Verdict], n: list[str]) -> Evidence:
-    if not verdicts:
-        return NOTHING
-    return Evidence("; ".join(texts) or "-", ", ".join(dict.fromkeys(n)) or "-", overall(verdicts))
+        n.append(plural(curve.value.n, "image") or "-")
+    return gathered(texts, verdicts, n)

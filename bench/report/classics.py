@@ -59,7 +59,8 @@ class Check:
     def psnr(self) -> c.Value:
         """The measured mean, with its interval over pictures."""
         ends = (floating(self.row[f"psnr_{end}"]) for end in ("low", "high"))
-        return c.Value(floating(self.row["psnr"]), *ends, integer(self.row["n"]))
+        keys = (str(self.row["key"]),)
+        return c.Value(floating(self.row["psnr"]), *ends, integer(self.row["n"]), keys)
 
     @property
     def difference(self) -> float | None:

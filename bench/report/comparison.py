@@ -32,6 +32,8 @@ class Line:
     protocol: str = ""
     budget: str = ""
     machine: str = ""
+    records: str = ""
+    """Keys of the records that ours was read from, with a space between them."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Value:
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    keys: tuple[str, ...] = ()
+    """Keys of the records that it was read from."""
 
     @property
     def triple(self) -> tuple[float, float, float] | None:
@@ -67,6 +71,11 @@ class Value:
         low = self.low if known(self.low) else self.value
         high = self.high if known(self.high) else self.value
         return (self.value, low, high)
+
+    @property
+    def ranged(self) -> tuple[float, float, float] | None:
+        """The value with its interval, None where it has none: of one image, for instance."""
+        return self.triple if known(self.low) and known(self.high) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ def line(
         protocol=place.protocol,
         budget=budget(run),
         machine=machine(run) if metric[1] == "s" else "",
+        records=" ".join(dict.fromkeys(key for key in ours.keys if key)),
     )
 
 

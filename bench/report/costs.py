@@ -42,13 +42,14 @@ def costs_table(run: RunLike) -> c.Table | None:
     if not measured(run):
         return None
     found = _whole(run)
+    keys = {name: str(row["key"]) for name, row in costs(run).items()}
     header = [("", "", "Network"), *((group, name, "ours") for group, name, *_ in COLUMNS)]
     return c.Table(
         NAME,
         "Costs: what a network call counts, holds and moves",
         "Full width, 3x64x64, one call of batch 1, every evaluation of the ODE blocks included. A "
         "multiply-add (MAC) is two floating-point operations (FLOPs).",
-        c.tidy(line for name, row in found.items() for line in _lines(run, name, row)),
+        c.tidy(line for name, row in found.items() for line in _lines(run, name, row, keys[name])),
         c.layout(header, [_cells(name, row) for name, row in found.items()]),
         1,
         (*_notes(found), *fault_notes(run, ("cost",))),
@@ -101,7 +102,7 @@ def _cells(name: str, row: dict[str, float | None]) -> list[str]:
     return cells
 
 
-def _lines(run: RunLike, name: str, row: dict[str, float | None]) -> list[c.Line]:
+def _lines(run: RunLike, name: str, row: dict[str, float | None], key: str) -> list[c.Line]:
     place = c.Place(NAME, f"[{name}]", "3x64x64", f"network {name}; full width; batch 1")
     lines = []
     for group, heading, column, factor, _ in COLUMNS:
@@ -111,7 +112,7 @@ def _lines(run: RunLike, name: str, row: dict[str, float | None]) -> list[c.Line
         bounds = (row.get("nfe_low"), row.get("nfe_high")) if column == "nfe" else (None, None)
         metric = heading if group in ("MiB", "Evaluations", "Gop") else f"{group}: {heading}"
         unit = "%" if column == "counters_gap" else UNITS.get(group, "1")
-        ours = c.Value(value * factor, *bounds)
+        ours = c.Value(value * factor, *bounds, keys=(key,))
         lines.append(c.line(run, place, (metric, unit), ours=ours, judged=(None, None)))
     return lines
 

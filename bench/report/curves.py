@@ -102,7 +102,13 @@ class Curve:
             floating(row["low"]),
             floating(row["high"]),
             integer(row["n_generated"]),
+            (str(row["key"]),),
         )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The records behind its points, all of which the best one was chosen from."""
+        return tuple(map(str, self.points["key"]))
 
     @property
     def small_sample(self) -> bool:
@@ -143,10 +149,10 @@ class Curve:
         best = float(self.best["steps"])
         whole = self.jackknives
         if not whole:
-            return Value(best, n=self.value.n)
+            return Value(best, n=self.value.n, keys=self.keys)
         _, *ends = best_of_jackknife(whole)
         low, high = (float(self.points["steps"].iloc[end]) for end in ends)
-        return Value(best, min(best, low), max(best, high), self.value.n)
+        return Value(best, min(best, low), max(best, high), self.value.n, self.keys)
 
     @property
     def jackknives(self) -> list[Jackknife]:

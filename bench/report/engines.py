@@ -1,7 +1,7 @@
 """Engines: the same two networks, run in every way there is. Not a table of the paper."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.report import comparison as c
 from bench.report.ceilings import ceilings, reached
@@ -153,8 +153,9 @@ def _lines(run: RunLike, one: Run, compared: list[c.Value]) -> list[c.Line]:
     }
     for name, value in zip(COMPARED, compared, strict=True):
         values[f"times as fast as {name}", "1"] = value
+    keys = (str(one.row["key"]),)
     return [
-        c.line(run, place, metric, ours=value, judged=(None, None))
+        c.line(run, place, metric, ours=replace(value, keys=keys), judged=(None, None))
         for metric, value in values.items()
         if value.value is not None
     ]

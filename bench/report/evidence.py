@@ -1,8 +1,9 @@
 """What a run says about one claim."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.report.verdicts import Verdict, missing
+from bench.report.verdicts import Label, Verdict, missing, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,27 @@ class Evidence:
 
 
 NOTHING = Evidence("-", "-", missing())
+
+
+def gathered(texts: Sequence[str], verdicts: Sequence[Verdict], n: Sequence[str]) -> Evidence:
+    """Return the evidence of several parts, judged by the least favourable one."""
+    if not verdicts:
+        return NOTHING
+    counted = ", ".join(dict.fromkeys(n)) or "-"
+    return Evidence("; ".join(texts) or "-", counted, overall(verdicts))
+
+
+def share(agree: int, tie: int, opposite: int) -> Verdict:
+    """Return the verdict on a claim about many comparisons.
+
+    Where some are as the paper says and some are not, it differs; where most are undecided and
+    none speaks against the others, it is a tie.
+    """
+    reason = f"{agree} as the paper says, {tie} undecided, {opposite} the other way"
+    if not agree + tie + opposite:
+        return missing()
+    if agree and opposite:
+        return Verdict(Label.DIFFERS, reason)
+    if agree + opposite > tie:
+        return Verdict(Label.REPRODUCED if agree else Label.CONTRADICTED, reason)
+    return Verdict(Label.TIE, reason)

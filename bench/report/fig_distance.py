@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from bench.report import style
 from bench.report.curves import Curve, curves, distance_name, kernel_name
 from bench.report.labels import end_labels
-from bench.report.rows import RunLike, floating, listed
+from bench.report.rows import RunLike, floating, integer, listed
 from bench.statistics import t_quantile
 
 
@@ -24,7 +24,7 @@ def draw_distance(run: RunLike, folder: Path) -> list[Path] | str:
     figure, axes = style.panels(len(shown), width=4.6, height=3.1, columns=2)
     for panel, (metric, found) in zip(axes, shown, strict=True):
         _panel(panel, found, metric)
-    figure.draw_without_rendering()
+    style.place(figure)
     for panel, (metric, found) in zip(axes, shown, strict=True):
         ends = [(c.backbone, *c.points[["steps", metric]].iloc[-1].astype(float)) for c in found]
         end_labels(
@@ -63,8 +63,9 @@ def _panel(axes: Axes, found: list[Curve], metric: str) -> None:
     else:
         small = any(c.small_sample for c in found)
         axes.set_ylabel(distance_name(first.features) + (", few images" if small else ""))
-    row = first.best
-    style.corner(axes, f"N = {int(row['n_generated'])} / {int(row['n_real'])} real")
+    generated, real = (integer(first.best[name]) for name in ("n_generated", "n_real"))
+    if generated is not None and real is not None:
+        style.corner(axes, f"N = {generated} / {real} real")
 
 
 def _floor(axes: Axes, found: list[Curve]) -> None:

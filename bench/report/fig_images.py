@@ -13,6 +13,7 @@ from bench.report import style
 from bench.report.films import EXAMPLES, MISSING, films
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
+from bench.report.sheet import GAP, LINE, Sheet
 from bench.report.table4 import denoised
 
 IMAGES = 2
@@ -21,6 +22,8 @@ MOST_LEVELS = 3
 FRAMES = 10
 CELL = 0.8
 """Inches of one picture."""
+APART, LEVELS_APART = 0.1, 0.08
+"""Inches more before the clean image, and between noise levels."""
 
 
 @style.styled
@@ -39,19 +42,13 @@ def draw_ladder(run: RunLike, folder: Path) -> list[Path] | str:
     heads = [f"t = {int(t)}\nσ = {s:.3f}" for t, s in zip(rows["t"], rows["sigma"], strict=True)]
     if "clean" in found:
         columns, heads = [found["clean"], *columns], ["clean\n", *heads]
-    figure, axes = _grid(len(images), len(columns))
+    sheet = Sheet()
     for j, (head, column) in enumerate(zip(heads, columns, strict=True)):
+        left = j * (CELL + GAP)
+        sheet.above(head, left + CELL / 2, 0.0)
         for i, image in enumerate(column):
-            p.show(axes[i][j], p.as_picture(image))
-        axes[0][j].set_title(head, fontsize=7.5, fontweight="normal", loc="center")
-    return style.save(figure, folder, "noise_ladder")
-
-
-def _grid(rows: int, columns: int, *, left: float = 0.2, below: float = 0.0) -> tuple:
-    size = (CELL * columns + left + 0.2, (CELL + below) * rows + 0.45)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.0, hspace=0.0)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+            sheet.picture(p.as_picture(image), left, i * (CELL + GAP), CELL)
+    return style.save(sheet.figure(), folder, "noise_ladder", trim=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def draw_denoising(run: RunLike, folder: Path) -> list[Path] | str:
     per_level = {t: columns for t, columns in per_level.items() if columns}
     if not per_level:
         return "the restored images are missing"
-    return style.save(_comparison(per_level, block), folder, "denoising")
+    return style.save(_comparison(per_level, block), folder, "denoising", trim=True)
 
 
 def _columns(run: RunLike, block: r.Block, t: int, classics: pd.DataFrame) -> list[Shown]:
@@ -127,22 +124,22 @@ def _scores(images: dict[str, np.ndarray], name: str) -> tuple[str, ...]:
 def _comparison(per_level: dict[int, list[Shown]], block: r.Block) -> Figure:
     heads = list(dict.fromkeys(one.head for columns in per_level.values() for one in columns))
     count = min(IMAGES, *(len(one.images) for c in per_level.values() for one in c))
-    figure, axes = _grid(count * len(per_level), len(heads), left=0.7, below=0.16)
-    for ax in axes.flatten():
-        ax.set_axis_off()
+    sheet, row = Sheet(), CELL + LINE + GAP
     for level, (t, columns) in enumerate(per_level.items()):
+        top = level * (count * row + LEVELS_APART)
+        sheet.beside(f"t = {t}", 0.0, top + (count * row - LINE - GAP) / 2)
         for one in columns:
-            j = heads.index(one.head)
+            left = heads.index(one.head) * (CELL + GAP)
             for i in range(count):
-                ax = axes[level * count + i][j]
-                ax.set_axis_on()
-                p.show(ax, p.as_picture(one.images[i]))
-                ax.set_xlabel(one.scores[i] if one.scores else "", fontsize=6, labelpad=1.5)
-            if level == 0:
-                axes[0][j].set_title(one.head, fontsize=7.5, loc="center")
-        p.side(axes[level * count][0], f"t = {t}")
-    figure.supxlabel(f"beneath each image: its SSIM / LPIPS ({block.dataset})", fontsize=7)
-    return figure
+                height = sheet.picture(p.as_picture(one.images[i]), left, top + i * row, CELL)
+                if one.scores:
+                    sheet.below(one.scores[i], left + CELL / 2, top + i * row + height)
+    for j, head in enumerate(heads):
+        sheet.above(head, j * (CELL + GAP) + CELL / 2, 0.0, bold=True)
+    middle = (len(heads) * (CELL + GAP) - GAP) / 2
+    words = f"beneath each image: its SSIM / LPIPS ({block.dataset})"
+    sheet.below(words, middle, top + count * row, size=7.0)
+    return sheet.figure()
 
 
 @style.styled
@@ -155,19 +152,19 @@ def draw_reverse(run: RunLike, folder: Path) -> list[Path] | str:
     if not strips:
         return MISSING
     columns = max(min(FRAMES, len(film.frames)) for film in strips)
-    figure, axes = _grid(len(strips), columns + 1, left=1.0)
-    for ax in axes.flatten():
-        ax.set_axis_off()
-    for row, film in zip(axes, strips, strict=True):
+    sheet = Sheet()
+    end = columns * (CELL + GAP)
+    for i, film in enumerate(strips):
+        top = sum(strips[k].t != strips[k - 1].t for k in range(1, i + 1)) * LEVELS_APART
+        top += i * (CELL + GAP)
         for frame in p.evenly(len(film.frames), columns):
             place = round(frame / max(len(film.frames) - 1, 1) * (columns - 1))
-            row[place].set_axis_on()
-            p.show(row[place], p.as_picture(film.frames[frame]))
-        row[columns].set_axis_on()
-        p.show(row[columns], p.as_picture(film.clean))
-        p.side(row[0], f"{printed(film.backbone)}\nt = {film.t}", style.look(film.backbone).colour)
-    for place, head in ((0, "noisy"), (columns - 1, "end")):
-        axes[0][place].set_title(head, fontsize=7.5, fontweight="normal", loc="center")
-    axes[0][columns].set_title("clean", fontsize=7.5, loc="center")
-    figure.supxlabel("network calls, from none to all", fontsize=7.5)
-    return style.save(figure, folder, "reverse_process")
+            picture = p.as_picture(film.frames[frame])
+            sheet.picture(picture, place * (CELL + GAP), top, CELL)
+        sheet.picture(p.as_picture(film.clean), end + APART, top, CELL)
+        name, colour = printed(film.backbone), style.look(film.backbone).colour
+        sheet.beside(f"{name}\nt = {film.t}", 0.0, top + CELL / 2, colour)
+    for left, head in ((0.0, "noisy"), (end - CELL - GAP, "end"), (end + APART, "clean")):
+        sheet.above(head, left + CELL / 2, 0.0)
+    sheet.below("network calls, from none to all", (end - GAP) / 2, top + CELL, size=7.5)
+    return style.save(sheet.figure(), folder, "reverse_process", trim=True)

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from bench.report import pictures as p
 from bench.report import style
 from bench.report.curves import Curve, curves, primary
 from bench.report.names import printed
 from bench.report.rows import RunLike, floating
+from bench.report.sheet import GAP, Sheet
 
 FILE = "closest.safetensors"
+CELL, APART = 0.62, 0.3
+"""Inches of one picture, and between networks."""
 
 
 @style.styled
@@ -23,20 +24,18 @@ def draw_pairs(run: RunLike, folder: Path) -> list[Path] | str:
             strips.append((curve, found))
     if not strips:
         return "no closest pairs in this run"
-    wide = max(len(found["generated"]) for _, found in strips)
-    size = (0.62 * wide + 1.3, 1.62 * len(strips) + 0.1)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.01, hspace=0.0)
-    axes = figure.subplots(2 * len(strips), 1, squeeze=False)[:, 0]
-    for i, (curve, found) in enumerate(strips):
-        above, below = axes[2 * i], axes[2 * i + 1]
-        p.show(above, p.tile(found["generated"], wide))
-        p.show(below, p.tile(found["training"], wide))
+    sheet, top = Sheet(), 0.0
+    for curve, found in strips:
         colour = style.look(curve.backbone).colour
-        above.set_title(_title(curve), fontsize=8, color=colour)
-        p.side(above, "generated", colour)
-        p.side(below, "training", style.GREY)
-    return style.save(figure, folder, "closest_pairs")
+        sheet.title(_title(curve), 0.0, top, colour)
+        for name, side in (("generated", colour), ("training", style.GREY)):
+            count = len(found[name])
+            width = count * (CELL + GAP) - GAP
+            height = sheet.picture(p.tile(found[name], count), 0.0, top, width)
+            sheet.beside(name, 0.0, top + height / 2, side)
+            top += height + GAP
+        top += APART
+    return style.save(sheet.figure(), folder, "closest_pairs", trim=True)
 
 
 def _title(curve: Curve) -> str:

@@ -37,7 +37,7 @@ def draw_noise(run: RunLike, folder: Path) -> list[Path] | str:
         n = [v for one in lines.values() for v in one[metric]["n"].dropna()]
         place = {"x": 0.98, "y": 0.97} if r.METRICS[metric][1] else {"x": 0.02, "y": 0.97}
         style.corner(panel, f"N = {int(n[0])} images" if n else "", **place)
-    figure.draw_without_rendering()
+    style.place(figure)
     for panel, metric in zip(axes, shown, strict=True):
         ends = [
             (name, float(one[metric]["sigma"].iloc[-1]), float(one[metric]["value"].iloc[-1]))

@@ -14,6 +14,7 @@ from bench.report.curves import distance_name, kernel_name
 from bench.report.labels import texts_beside
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, integer
+from bench.report.sheet import GAP, LINE, Sheet
 from bench.report.ways import Tried, leading, tried
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p", "d", "8")
@@ -25,6 +26,8 @@ IMAGES = 3
 """Images of each set that are shown."""
 CELL = 0.4
 """Inches of one picture, with what is around it."""
+APART = 0.15
+"""Inches between networks."""
 
 
 @style.styled
@@ -47,7 +50,7 @@ def draw_samplers(run: RunLike, folder: Path) -> list[Path] | str:
             handlelength=1.6,
             labelspacing=0.55,
         )
-    figure.draw_without_rendering()
+    style.place(figure)
     for row, found in zip(axes, groups.values(), strict=True):
         for ax, what in zip(row, COSTS, strict=True):
             _name_corners(ax, found, what)
@@ -200,20 +203,23 @@ def draw_sampler_images(run: RunLike, folder: Path) -> list[Path] | str:
     for name in names:
         sets = next(filter(None, (_of(found, backbone, name) for backbone in networks)))
         sides[name] = _row_name(sets, steps)
-    letters = max(len(line) for side in sides.values() for line in side.split("\n"))
-    wide = CELL * IMAGES * len(heads) * len(networks)
-    size = (0.065 * letters + 0.2 + wide, CELL * len(names) + 0.45)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.012, wspace=0.0, hspace=0.0)
-    axes = figure.subplots(len(names), len(networks), squeeze=False)
-    for row, name in zip(axes, names, strict=True):
-        for ax, backbone in zip(row, networks, strict=True):
+    sheet, top = Sheet(), 0.0
+    width = CELL * IMAGES * len(heads)
+    for name in names:
+        height = 0.0
+        for j, backbone in enumerate(networks):
             strip = strips[backbone, name]
-            p.show(ax, blank if strip is None else strip)
-        p.side(row[0], sides[name])
-    for ax, backbone in zip(axes[0], networks, strict=True):
-        _head(ax, backbone, steps)
-    return style.save(figure, folder, "sampler_images")
+            left = j * (width + APART)
+            height = sheet.picture(blank if strip is None else strip, left, top, width)
+        sheet.beside(sides[name], 0.0, top + height / 2)
+        top += height + GAP
+    for j, backbone in enumerate(networks):
+        left = j * (width + APART)
+        for i, count in enumerate(steps):
+            sheet.above(f"{count} steps", left + width * (i + 0.5) / len(steps), 0.0)
+        colour = style.look(backbone).colour
+        sheet.above(printed(backbone), left + width / 2, -LINE, colour=colour, bold=True)
+    return style.save(sheet.figure(), folder, "sampler_images", trim=True)
 
 
 def _of(found: Sequence[Tried], backbone: str, name: str) -> list[Tried]:
@@ -247,18 +253,3 @@ def _row_name(sets: Sequence[Tried], heads: Sequence[int]) -> str:
     own = "" if set(steps) <= set(heads) else f"\n{' and '.join(map(str, steps))} steps"
     name = first.name.replace(" from ", "\nfrom ")
     return f"{name}{own}" + (" (leaks)" if first.leaks else "")
-
-
-def _head(axes: Axes, backbone: str, steps: Sequence[int]) -> None:
-    axes.set_title(printed(backbone), color=style.look(backbone).colour, pad=13, loc="center")
-    for i, count in enumerate(steps):
-        axes.annotate(
-            f"{count} steps",
-            ((i + 0.5) / len(steps), 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-            color=style.GREY,
-        )

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from bench.report import pictures as p
 from bench.report import style
 from bench.report.curves import block_of, curves, distance_name, primary
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
+from bench.report.sheet import GAP, Sheet
 from bench.report.ways import TABLE as SAMPLERS
 
 COLUMNS = (
@@ -19,6 +18,8 @@ COLUMNS = (
 )
 WIDE = 12
 """Images in a row."""
+CELL, APART = 0.6, 0.28
+"""Inches of one image with its margin, and between networks."""
 Sets = dict[tuple[str, str, str, int], str]
 """(data set, recipe, backbone, steps) -> key of the sample cell."""
 
@@ -77,17 +78,12 @@ def draw_samples(run: RunLike, folder: Path) -> list[Path] | str:
                 grids.append((title, style.look(backbone).colour, images["images"][:36]))
     if not grids:
         return "the generated images are missing"
-    return style.save(_stacked(grids), folder, "samples")
-
-
-def _stacked(grids: list[tuple[str, str, np.ndarray]]) -> Figure:
-    rows = [-(-len(images) // WIDE) for *_, images in grids]
-    figure = Figure(figsize=(7.2, sum(0.58 * r + 0.3 for r in rows) + 0.1), layout="constrained")
-    axes = figure.subplots(len(grids), 1, squeeze=False, height_ratios=rows)[:, 0]
-    for ax, (title, colour, images) in zip(axes, grids, strict=True):
-        p.show(ax, p.tile(images, WIDE))
-        ax.set_title(title, fontsize=8, color=colour)
-    return figure
+    sheet, top = Sheet(), 0.0
+    for title, colour, images in grids:
+        sheet.title(title, 0.0, top, colour)
+        width = min(len(images), WIDE) * CELL
+        top += sheet.picture(p.tile(images, WIDE), 0.0, top, width) + APART
+    return style.save(sheet.figure(), folder, "samples", trim=True)
 
 
 @style.styled
@@ -102,13 +98,14 @@ def draw_samples_by_steps(run: RunLike, folder: Path) -> list[Path] | str:
             ):
                 found = p.arrays(run, sets[dataset, block, backbone, steps], "samples.safetensors")
                 if "images" in found and len(found["images"]):
-                    strips.append((backbone, steps, p.tile(found["images"][:WIDE], WIDE)))
+                    strips.append((backbone, steps, found["images"][:WIDE]))
     if not strips:
         return "no generated images in this run"
-    figure = Figure(figsize=(7.6, 0.56 * len(strips) + 0.2), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.01, hspace=0.0)
-    axes = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
-    for ax, (backbone, steps, picture) in zip(axes, strips, strict=True):
-        p.show(ax, picture)
-        p.side(ax, f"{printed(backbone)}\n{steps} steps", style.look(backbone).colour)
-    return style.save(figure, folder, "samples_by_steps")
+    sheet, top = Sheet(), 0.0
+    for i, (backbone, steps, images) in enumerate(strips):
+        top += APART / 4 if i and strips[i - 1][0] != backbone else 0.0
+        height = sheet.picture(p.tile(images, WIDE), 0.0, top, CELL * len(images))
+        words = f"{printed(backbone)}\n{steps} steps"
+        sheet.beside(words, 0.0, top + height / 2, style.look(backbone).colour)
+        top += height + GAP
+    return style.save(sheet.figure(), folder, "samples_by_steps", trim=True)

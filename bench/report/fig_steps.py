@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from bench.report import restoration as r
 from bench.report import style
 from bench.report.labels import end_labels, texts_beside
-from bench.report.names import ordered
+from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, integer, listed
 
 METRICS = {
@@ -46,7 +46,8 @@ def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
         if place + COLUMNS >= len(levels):
             panel.set_xlabel("reverse steps")
         _said(panel, curves[curves["t"] == t], metric)
-    figure.draw_without_rendering()
+    names = [printed(name) for name in ordered(curves["backbone"].dropna())]
+    style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=0.12 + 0.068 * max(map(len, names)))
     _readings(axes[0], curves[curves["t"] == levels[0]], metric)
     for panel, t in zip(axes, levels, strict=True):
         end_labels(panel, _ends(curves[curves["t"] == t], metric))
@@ -96,15 +97,16 @@ def _readings(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
     named, places = [], []
     for reading in READINGS:
         mine = curves[curves["estimate"] == reading]
-        one = mine[mine["backbone"].isin(ordered(mine["backbone"].dropna())[:1])]
-        one = one.sort_values("calls")
-        if len(one) > 1:
+        for place, backbone in enumerate(ordered(mine["backbone"].dropna())):
+            one = mine[mine["backbone"] == backbone].sort_values("calls")
             x, y = _steps(one).to_numpy(), one[metric].to_numpy(float)
-            middle = len(x) // 2 if reading == r.DEFAULT_ESTIMATE else 3 * len(x) // 4
-            named.append((words[reading], float(x[middle]), float(y[middle])))
-            at = np.linspace(0, len(x) - 1, 80)
-            where = range(len(x))
-            places += zip(np.interp(at, where, x), np.interp(at, where, y), strict=True)
+            if len(x) < 2:
+                continue
+            if place == 0:
+                at = len(x) // 2 if reading == r.DEFAULT_ESTIMATE else 3 * len(x) // 4
+                named.append((words[reading], float(x[at]), float(y[at])))
+            along, count = np.linspace(0, len(x) - 1, 80), range(len(x))
+            places += zip(np.interp(along, count, x), np.interp(along, count, y), strict=True)
     texts_beside(axes, named, colours=[style.GREY] * len(named), avoid=places)
 
 

@@ -51,7 +51,7 @@ def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
         unlabelled.append((loss, _draw_losses(loss, title, group.losses)))
         for error in beside:
             _draw_errors(error, title, group.errors)
-    figure.draw_without_rendering()
+    style.place(figure)
     for panel, ends in unlabelled:
         end_labels(panel, ends)
     return style.save(figure, folder, "training")

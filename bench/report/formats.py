@@ -9,9 +9,11 @@ import html
 import io
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable
 
 from bench.report.comparison import Table
+from bench.report.linked import Lines, Source, lines_of, numbers, place_of
 
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
 LATEX = {
@@ -31,12 +33,40 @@ LATEX = {
     "σ": r"$\sigma$",
     "×": r"$\times$",
     "−": r"$-$",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
+    "→": r"$\rightarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "·": r"$\cdot$",
+    "δ": r"$\delta$",
+    "Δ": r"$\Delta$",
+    "ₜ": r"$_t$",
+    "\n": " ",
+    **{superscript: f"$^{i}$" for i, superscript in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    **{subscript: f"$_{i}$" for i, subscript in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    "⁻": "$^-$",
+    "–": "--",
+    "—": "---",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
 }
+UNKNOWN = "?"
+"""What stands in LaTeX for a character that the article class cannot print."""
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it is."""
-    return "".join(LATEX.get(character, character) for character in str(text))
+    """Return text that LaTeX prints as it is, with any engine and the article class alone."""
+    return "".join(LATEX.get(character) or _printable(character) for character in str(text))
+
+
+def _printable(character: str) -> str:
+    """Return a character that needs no package: ASCII, or a letter with an accent; else a mark."""
+    accented = len(unicodedata.normalize("NFD", character)) == 2 and character.isalpha()
+    printed = " " <= character <= "~" or (accented and character <= "\xff")
+    return character if printed else UNKNOWN
 
 
 def escape_markdown(text: str) -> str:
@@ -158,9 +188,15 @@ def to_html(table: Table) -> str:
         )
         head += f"<tr>{names}{cells}</tr>\n"
     body = ""
-    sources = [column[2] for column in table.layout.columns]
+    lines, columns = lines_of(table), list(table.layout.columns)
+    sources = [column[2] for column in columns]
     previous = None
-    for cells in _cells(table, html.escape, r"<strong>\1</strong>"):
+    for raw in table.layout.itertuples(index=False, name=None):
+        said = [str(cell) for cell in raw[: table.labels]]
+        cells = [html.escape(cell) for cell in said]
+        for column, cell in zip(columns[table.labels :], raw[table.labels :], strict=True):
+            known = lines if column[2] not in ("paper", "verdict") else None
+            cells.append(_linked(str(cell), known, place_of(said, column)))
         names = "".join(f'<th scope="row">{cell}</th>' for cell in cells[: table.labels])
         pairs = zip(sources[table.labels :], cells[table.labels :], strict=True)
         values = "".join(
@@ -169,7 +205,25 @@ def to_html(table: Table) -> str:
         first = ' class="first"' if previous not in (None, cells[0]) else ""
         body += f"<tr{first}>{names}{values}</tr>\n"
         previous = cells[0]
-    return f"<table>\n<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table>"
+    return f'<table class="sortable">\n<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table>'
+
+
+def _linked(cell: str, lines: Lines | None, place: frozenset[str]) -> str:
+    """Return a cell escaped, its best values bold, its numbers linked to their records."""
+    parts, done = [], 0
+    for number in numbers(cell) if lines else ():
+        source = lines.find(number.group(), place)
+        if source is None:
+            continue
+        parts += [html.escape(cell[done : number.start()]), _link(number.group(), source)]
+        done = number.end()
+    return BOLD.sub(r"<strong>\1</strong>", "".join([*parts, html.escape(cell[done:])]))
+
+
+def _link(text: str, source: Source) -> str:
+    """Return a number with its source, whose asterisks must not look like marks of a best."""
+    words = html.escape(source.words).replace("*", "&#42;")
+    return f'<a class="number" href="#{source.anchor}" title="{words}">{html.escape(text)}</a>'
 
 
 def _th(name: str, width: int, depth: int) -> str:

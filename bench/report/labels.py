@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
@@ -31,6 +33,20 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return out
 
 
+NEAR_ENDS = 0.12
+"""Share of a panel's width: lines that end nearer to each other have their texts in one column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What to write at the end of a line."""
+
+    text: str
+    x: float
+    y: float
+    colour: str
+
+
 def end_labels(
     axes: Axes,
     ends: Sequence[tuple[str, float, float]],
@@ -43,24 +59,120 @@ def end_labels(
         ends: Plug-in name, x and y of the last point.
         notes: Plug-in name -> what to say beside it.
     """
+    texts = [", ".join(part for part in (printed(n), notes.get(n)) if part) for n, _, _ in ends]
+    named = [
+        Named(text, x, y, look(name).colour) for text, (name, x, y) in zip(texts, ends, strict=True)
+    ]
+    line_ends(axes, named, size=7.5, weight="bold")
+
+
+def line_ends(axes: Axes, ends: Sequence[Named], *, size: float, weight: str = "normal") -> None:
+    """Write texts at the right of the last points, those that end far from the others at theirs.
+
+    Args:
+        axes: The panel; its limits and its place must be final.
+        ends: What to write, and where the line ends.
+        size: Of the letters, in points.
+        weight: Of the letters.
+    """
     to_axes = axes.transData + axes.transAxes.inverted()
-    points = [to_axes.transform((x, y)) for _, x, y in ends]
-    height = axes.get_figure().get_size_inches()[1] * 72 * axes.get_position().height
-    heights = spread([float(p[1]) for p in points], gap=9.5 / max(height, 1.0))
-    right = max((float(p[0]) for p in points), default=1.0)
-    for (name, x, y), position in zip(ends, heights, strict=True):
-        axes.annotate(
-            ", ".join(part for part in (printed(name), notes.get(name)) if part),
-            (x, y),
-            xytext=(right + 0.045, position),
-            textcoords="axes fraction",
-            color=look(name).colour,
-            va="center",
-            fontsize=7.5,
-            fontweight="bold",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": look(name).colour, "lw": 0.5, "alpha": 0.6},
-        )
+    points = [tuple(map(float, to_axes.transform((one.x, one.y)))) for one in ends]
+    panel = axes.get_position()
+    wide, high = axes.get_figure().get_size_inches() * 72 * (panel.width, panel.height)
+    parts = [one.text.split("\n") for one in ends]
+    line = 1.25 * size * max(map(len, parts), default=1) / max(high, 1.0)
+    lengths = [(0.58 * size * max(map(len, one)) + 10) / max(wide, 1.0) for one in parts]
+    columns, drawn = _columns(points, lengths, line), _along_lines(axes)
+    for column, members in columns.items():
+        heights = spread([points[i][1] for i in members], gap=line)
+        if column < max(columns):
+            length = max(lengths[i] for i in members)
+            heights = _aside(heights, (column, column + length), drawn, line)
+        taken = [
+            [column + lengths[i] * k / 20, y]
+            for i, y in zip(members, heights, strict=True)
+            for k in range(21)
+        ]
+        drawn = np.concatenate([drawn, taken])
+        for i, height in zip(members, heights, strict=True):
+            place = column + 7 / max(wide, 1.0), height
+            _line_end(axes, ends[i], place, size=size, weight=weight)
+
+
+def _columns(
+    points: Sequence[tuple[float, ...]], lengths: Sequence[float], line: float
+) -> dict[float, list[int]]:
+    """Return where texts begin -> which do: those of near ends together, else where there is room.
+
+    Args:
+        points: The ends of the lines, as shares of the panel.
+        lengths: Of the texts, likewise.
+        line: Height of a text, likewise.
+    """
+    columns: dict[float, list[int]] = {}
+    for i in sorted(range(len(points)), key=lambda i: -points[i][0]):
+        x, y = points[i]
+        near = next((at for at in columns if at - x < NEAR_ENDS), None)
+        if near is None:
+            near, end = x, x + lengths[i]
+            for at, members in columns.items():
+                if end > at + 0.1 and any(abs(points[j][1] - y) < 3 * line for j in members):
+                    near = at  # no room here
+        columns.setdefault(near, []).append(i)
+    return columns
+
+
+def _along_lines(axes: Axes, parts: int = 12) -> np.ndarray:
+    """Return places along what is drawn in a panel [N,2], as shares of it."""
+    to_axes, places = axes.transData + axes.transAxes.inverted(), [np.zeros((0, 2))]
+    for line in axes.lines:
+        x, y = to_axes.transform(line.get_xydata()).T if len(line.get_xdata()) else ([], [])
+        if line.get_transform() == axes.transData and len(x):
+            at = np.linspace(0, len(x) - 1, parts * len(x))
+            count = range(len(x))
+            places.append(np.stack([np.interp(at, count, x), np.interp(at, count, y)], axis=1))
+    return np.concatenate(places)
+
+
+def _aside(
+    heights: Sequence[float], across: tuple[float, float], drawn: np.ndarray, line: float
+) -> list[float]:
+    """Return heights of texts in a panel, moved together to where they cover least.
+
+    Args:
+        heights: Of their middles, as shares of the panel.
+        across: Where they begin and end, likewise.
+        drawn: Places that should stay free [N,2], likewise.
+        line: Height of a text, likewise.
+    """
+    best, least = list(heights), math.inf
+    for halves in range(-8, 9):
+        moved = [height + halves * line / 2 for height in heights]
+        boxes = [(across[0], y - 0.4 * line, across[1], y + 0.4 * line) for y in moved]
+        outside = min(moved) < 0.6 * line or max(moved) > 1 - 0.6 * line
+        covered = sum(_count_near(box, drawn, 0.0) for box in boxes)
+        cost = covered + 0.4 * abs(halves) + 100 * outside
+        if cost < least:
+            best, least = moved, cost
+    return best
+
+
+def _line_end(
+    axes: Axes, end: Named, place: tuple[float, float], *, size: float, weight: str
+) -> None:
+    axes.annotate(
+        end.text,
+        (end.x, end.y),
+        xytext=place,
+        textcoords="axes fraction",
+        color=end.colour,
+        va="center",
+        fontsize=size,
+        fontweight=weight,
+        annotation_clip=False,
+        path_effects=[withStroke(linewidth=2, foreground="white")] if place[0] < 1 else None,
+        arrowprops={"arrowstyle": "-", "color": end.colour, "lw": 0.5, "alpha": 0.6},
+    )
 
 
 Box = tuple[float, float, float, float]
@@ -105,7 +217,7 @@ def texts_beside(
     """
     scale = 72.0 / axes.get_figure().dpi
     spots = [axes.transData.transform((x, y)) * scale for _, x, y in points]
-    lines = [axes.transData.transform(place) * scale for place in avoid]
+    lines = axes.transData.transform(np.reshape(avoid, (-1, 2))) * scale
     frame = [float(edge) * scale for edge in axes.get_window_extent().extents]
     taken: list[Box] = []
     for i, (text, x, y) in enumerate(points):
@@ -115,7 +227,7 @@ def texts_beside(
             20 * sum(_overlap(box, old) for old in taken)
             + 12 * _near(box, spots[i], 1.0)
             + 8 * sum(_near(box, other, 5.0) for other in others)
-            + sum(_near(box, place, 1.0) for place in lines)
+            + _count_near(box, lines, 1.0)
             + 0.1 * (rank + abs(moved[0]) + abs(moved[1]))
             for rank, (box, moved) in enumerate(places)
         ]
@@ -176,3 +288,10 @@ def _overlap(a: Box, b: Box) -> bool:
 def _near(box: Box, spot: Sequence[float], margin: float) -> bool:
     across = box[0] - margin < spot[0] < box[2] + margin
     return across and box[1] - margin < spot[1] < box[3] + margin
+
+
+def _count_near(box: Box, spots: np.ndarray, margin: float) -> int:
+    """Return how many of many places [N,2] are near a box."""
+    left, bottom, right, top = box
+    across = (spots[:, 0] > left - margin) & (spots[:, 0] < right + margin)
+    return int((across & (spots[:, 1] > bottom - margin) & (spots[:, 1] < top + margin)).sum())

@@ -42,6 +42,8 @@ class Latency:
     how: str
     samples: tuple[float, ...] = ()
     """Every repeat; networks of one cell took turns, so equal places are pairs."""
+    key: str = ""
+    """Of the record."""
 
 
 def median_interval(
@@ -78,20 +80,20 @@ def latency_of(times: pd.DataFrame, backbone: str, like: Any) -> Latency | None:
 
     A condition that either side leaves open is taken as equal.
     """
-    found = times[times["backbone"] == backbone]
+    fits = (times["backbone"] == backbone) & times["latency_s"].notna()
     for column in SAME_NETWORK:
         wanted = floating(getattr(like, column, None))
         if wanted is not None:
-            found = found[found[column].isna() | (found[column] == wanted)]
-    found = found[found["latency_s"].notna()]
-    if found.empty:
+            fits &= times[column].isna() | (times[column] == wanted)
+    if not fits.any():
         return None
-    row = found.iloc[0]
+    row = times.loc[fits.idxmax()]
     repeats = integer(row["repeats"])
     quartiles = floating(row["latency_q1_s"]), floating(row["latency_q3_s"])
     low, high = median_interval(float(row["latency_s"]), *quartiles, repeats)
     samples = tuple(listed(row["samples_s"]))
-    return Latency(float(row["latency_s"]), low, high, repeats, condition(row), samples)
+    key = str(row["key"])
+    return Latency(float(row["latency_s"]), low, high, repeats, condition(row), samples, key)
 
 
 def peak_memory(row: pd.Series) -> tuple[float | None, bool]:

@@ -9,9 +9,12 @@ from bench.report.formats import escape_markdown, to_markdown
 from bench.report.plots import Drawn
 from bench.report.selfcheck import SelfCheck
 
+CLAIM_COLUMNS = ("The paper says", "Its number", "Ours", "N", "Budget", "Verdict", "Why", "Run it")
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table of cells that are escaped already."""
+    lines = [list(header), ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in lines) + "\n"
 
 
@@ -21,18 +24,33 @@ def verdict_words(claim: Claim) -> str:
     return f"{claim.verdict}{seen}"
 
 
-def _claims(judged: Sequence[Claim]) -> str:
+def claims_table(facts: Mapping[str, Any], judged: Sequence[Claim]) -> str:
+    """Return one row per claim: what the paper says, its number, ours, verdict, cause, command.
+
+    Args:
+        facts: About the run: `printed` and `commands` by claim.
+        judged: The claims.
+    """
     rows = [
         [
             escape_markdown(f"{c.sentence} ({c.section})"),
+            escape_markdown(facts["printed"].get(c.id, "-")),
             escape_markdown(c.measured),
             escape_markdown(c.n),
+            escape_markdown(c.budget),
             f"**{escape_markdown(verdict_words(c))}**",
             escape_markdown(c.verdict.reason),
+            code(facts["commands"].get(c.id, "")),
         ]
         for c in judged
     ]
-    return _table(["The paper says", "Measured here", "N", "Verdict", "Why"], rows)
+    return table_text(CLAIM_COLUMNS, rows)
+
+
+def code(command: str) -> str:
+    """Return a command as it is typed, for a cell of a table; "-" where there is none."""
+    plain = command.replace("`", "").replace("-->", "").replace("|", "\\|").replace("\n", " ")
+    return f"`{plain.strip()}`" if plain.strip() else "-"
 
 
 def _figures(drawn: Sequence[Drawn], pictures: Mapping[str, str]) -> str:
@@ -75,13 +93,13 @@ def report_markdown(
     parts = [
         f"# Report: {name}\n",
         f"A measurement of [{facts['paper']}]({facts['paper_url']}): paper, ours, verdict.\n",
-        _table(
+        table_text(
             ["Budget", "Data", "Machine", "Cells"],
             [[escape_markdown(facts[k]) for k in ("budget", "dataset", "machine")] + [counts]],
         ),
         *([f"**{escape_markdown(check.warning)}**\n"] if check.warning else []),
         "## Claims\n",
-        _claims(judged),
+        claims_table(facts, judged),
         *[to_markdown(table) for table in tables],
         "## Figures\n",
         _figures(drawn, pictures),
@@ -96,7 +114,7 @@ def report_markdown(
         parts += ["## Self-check\n", _selfcheck(check)]
     parts += ["## Failures and skips\n", _faults(facts["faults"])]
     rows = [[name, escape_markdown(value)] for name, value in facts["provenance"].items()]
-    parts += ["## Provenance\n", _table(["What", "Value"], rows)]
+    parts += ["## Provenance\n", table_text(["What", "Value"], rows)]
     return "\n".join(parts)
 
 
@@ -109,11 +127,11 @@ def _selfcheck(check: SelfCheck) -> str:
         for one in check.checks
     ]
     header = ["Check", "Expected", "Measured", "Tolerance", "Result"]
-    return f"{escape_markdown(check.summary)}.\n\n{_table(header, rows)}"
+    return f"{escape_markdown(check.summary)}.\n\n{table_text(header, rows)}"
 
 
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return "None: every cell was measured.\n"
     rows = [[escape_markdown(f[k]) for k in ("label", "status", "reason")] for f in faults]
-    return _table(["Cell", "Status", "Reason"], rows)
+    return table_text(["Cell", "Status", "Reason"], rows)

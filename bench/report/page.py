@@ -1,10 +1,12 @@
 """The report: one HTML page that needs nothing beside it, and the same in Markdown."""
 
 import base64
+import hashlib
 import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ import jinja2
 import markupsafe
 from PIL import Image
 
+from bench.report.again import claim_again
 from bench.report.claims import HEADLINE, Claim, claims
 from bench.report.comparison import Table
 from bench.report.formats import to_html
 from bench.report.markdown import report_markdown
+from bench.report.paper import published
 from bench.report.plots import Drawn
+from bench.report.records import Panel, anchor, panels
 from bench.report.rows import (
     RunLike,
     budget,
@@ -28,11 +33,13 @@ from bench.report.rows import (
     settings,
 )
 from bench.report.selfcheck import selfcheck
+from bench.report.side_by_side import side_by_side
 
 TEMPLATE = "page.html.j2"
+PARTS = ("page.css", "page.js")
 CSS_PER_PIXEL = 0.66
 """Figures have 200 pixels an inch, and 8 point letters: about 15 pixels high on the page."""
-LIMIT = 4_500_000
+LIMIT = 3_800_000
 """Bytes of all pictures in the page together, encoded; with the rest it stays below 5 MiB."""
 PAPER = "The Missing U for Efficient Diffusion Models"
 PAPER_URL = "https://arxiv.org/abs/2310.20092"
@@ -44,8 +51,8 @@ def write_pages(
     """Write report.html and report.md."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = facts_of(run)
-    judged = claims(run)
-    html = render(facts, judged, tables, drawn)
+    judged = claims(run, tables)
+    html = render(facts, judged, tables, drawn, panels=panels(run))
     page, text = folder / "report.html", folder / "report.md"
     page.write_text(html, encoding="utf-8", newline="\n")
     pictures = {one.figure.title: _relative(one.png, folder) for one in drawn if one.png}
@@ -72,6 +79,12 @@ def facts_of(run: RunLike) -> dict[str, Any]:
         "dataset": dataset(run),
         "machine": machine(run),
         "command": str(m.get("command", "unknown")),
+        "commands": {
+            name: claim_again(run, name)
+            for name, why in published("claims")[["id", "why"]].to_numpy()
+            if not why
+        },
+        "printed": printed_claims(),
         "counts": counts(run),
         "findings": list(m.get("findings") or []),
         "faults": faults(run).to_dict("records"),
@@ -93,8 +106,14 @@ def render(
     judged: Sequence[Claim],
     tables: Sequence[Table],
     drawn: Sequence[Drawn],
+    *,
+    panels: Sequence[Panel] = (),
 ) -> str:
-    """Return the page."""
+    """Return the page.
+
+    Its own style and script are the only ones that a browser accepts: the policy in its head names
+    their hashes, and nothing may be loaded.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -102,10 +121,18 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["anchor"] = anchor
+    style, script = ((Path(__file__).parent / name).read_text("utf-8") for name in PARTS)
     pictures = [one for one in drawn if one.png]
     uris = dict(zip([id(one) for one in pictures], embedded(pictures), strict=True))
     return environment.get_template(TEMPLATE).render(
         facts=facts,
+        style=markupsafe.Markup(style),
+        style_hash=policy_hash(style),
+        script=markupsafe.Markup(script),
+        script_hash=policy_hash(script),
+        panels=panels,
+        labels={panel.anchor: panel.label for panel in panels},
         headline=[c for c in judged if c.id in HEADLINE],
         further=[c for c in judged if c.id not in HEADLINE],
         # Our own writer escapes every cell of a layout (formats.py).
@@ -115,6 +142,27 @@ def render(
         figures=[(one, uris[id(one)], css_width(one.png)) for one in pictures],
         missing=[one for one in drawn if not one.png],
     )
+
+
+def policy_hash(text: str) -> str:
+    """Return how a content security policy names a style or script."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def printed_claims() -> dict[str, str]:
+    """Return what the paper gives for each of its claims: a number, or which way a sign goes."""
+    words = published("claims").to_dict("records")
+    return {str(row["id"]): _printed(str(row["quantity"]), str(row["value"])) for row in words}
+
+
+def _printed(quantity: str, value: str) -> str:
+    if not value:
+        return "-"
+    of = quantity.removeprefix("sign of ")
+    if of == quantity:
+        return f"{float(value):,g} ({quantity})"
+    return f"{of} {'below' if float(value) < 0 else 'above'} 0"
 
 
 def css_width(png: Path) -> int:
@@ -131,14 +179,27 @@ def judged_lines(table: Table) -> list[dict[str, Any]]:
 
 
 def embedded(pictures: Sequence[Drawn]) -> list[str]:
-    """Return the pictures as data URIs, reduced together where they would be too large."""
+    """Return the pictures as data URIs; where they are too large together, the largest reduced."""
     whole = [one.png.read_bytes() for one in pictures if one.png]
-    contents = whole
+    contents = list(whole)
     for share in (1.0, 0.8, 0.64, 0.5, 0.4, 0.3, 0.2):
-        if sum(map(len, contents)) * 4 / 3 <= LIMIT:
-            break
-        contents = [reduced(content, share) for content in whole]
+        chosen = _too_large(contents)
+        small = side_by_side([partial(reduced, whole[i], share) for i in chosen])
+        for i, content in zip(chosen, small, strict=True):
+            contents[i] = min(contents[i], content, key=len)
     return [f"data:image/png;base64,{base64.b64encode(c).decode()}" for c in contents]
+
+
+def _too_large(contents: Sequence[bytes]) -> list[int]:
+    """Return which pictures, the largest first, to halve for all to fit; none where they do."""
+    excess = sum(map(len, contents)) - LIMIT * 3 / 4
+    chosen = []
+    for i in sorted(range(len(contents)), key=lambda i: -len(contents[i])):
+        if excess <= 0:
+            break
+        chosen.append(i)
+        excess -= len(contents[i]) / 2
+    return chosen
 
 
 def reduced(png: bytes, share: float) -> bytes:
@@ -152,5 +213,5 @@ def reduced(png: bytes, share: float) -> bytes:
         size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
         small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    small.quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    small.quantize(256, dither=Image.Dither.NONE).save(out, "PNG")
     return min(png, out.getvalue(), key=len)

@@ -56,7 +56,7 @@ def _read(table: str) -> pd.DataFrame:
             "package: install it again"
         )
     words = ["table", "row", "column", "metric", "unit", "text", "id", "section", "sentence"]
-    words.append("source")
+    words += ["source", "why"]
     return pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False)
 
 

@@ -43,6 +43,12 @@ def points(run: RunLike, block: r.Block) -> pd.DataFrame:
     )[list(POINT)]
 
 
+def sets(run: RunLike, block: r.Block) -> pd.DataFrame:
+    """Return the distances of what lies between posterior mean and sample, by `name` and `t`."""
+    found = r.within(_plain(ok(run, "perception", SETS)), block)
+    return found[(found["part"] == COMBINATION) & found["share_of_mean"].notna()]
+
+
 def clean(run: RunLike, block: r.Block) -> pd.DataFrame:
     """Return the distances of the clean images themselves, the floor, with their `t`."""
     sets = r.within(_plain(ok(run, "perception", SETS)), block)

@@ -1,10 +1,12 @@
 """Every figure of a report: what draws it, its caption, and its words for who cannot see it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from bench.report.fig_autopsy import draw_autopsy
 from bench.report.fig_books import draw_books
+from bench.report.fig_convergence import draw_convergence
 from bench.report.fig_cost import draw_costs, draw_latency
 from bench.report.fig_distance import draw_distance
 from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
@@ -12,16 +14,20 @@ from bench.report.fig_movie import draw_movie
 from bench.report.fig_pairs import draw_pairs
 from bench.report.fig_perception import draw_levels, draw_overview
 from bench.report.fig_restore import draw_noise
+from bench.report.fig_robustness import draw_robustness
 from bench.report.fig_roofline import draw_roofline, draw_training_memory
 from bench.report.fig_samplers import draw_sampler_images, draw_samplers
 from bench.report.fig_samples import draw_samples, draw_samples_by_steps
+from bench.report.fig_smoothing import draw_smoothing
 from bench.report.fig_steps import draw_lpips_steps, draw_psnr_steps, draw_ssim_steps
 from bench.report.fig_theory import draw_theory
 from bench.report.fig_training import draw_training
+from bench.report.figure import Drawn as Drawn
+from bench.report.figure import Figure as Figure
+from bench.report.figure import attempt
 from bench.report.rows import RunLike
+from bench.report.side_by_side import side_by_side
 
-Draw = Callable[[RunLike, Path], list[Path] | dict[str, list[Path]] | str]
-"""Writes a figure into a folder; returns its files, those of several by name, or why it cannot."""
 ALONG = (
     "Mean over the images after every step; thick: the current sample, thin: the prediction of the "
     "clean image. Hollow mark: the best step, chosen on these images; upright ticks: what either "
@@ -40,30 +46,6 @@ BETWEEN = (
     "and Michaeli 2018) - up to the errors of the estimates, of which the lowest is optimistic. "
     f"{TRAINED}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure of the report."""
-
-    title: str
-    caption: str
-    alt: str
-    draw: Draw
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A figure that was drawn, or the reason why it could not be."""
-
-    figure: Figure
-    files: tuple[Path, ...]
-    reason: str = ""
-
-    @property
-    def png(self) -> Path | None:
-        """The picture for the page."""
-        return next((path for path in self.files if path.suffix == ".png"), None)
 
 
 FIGURES = (
@@ -228,21 +210,70 @@ FIGURES = (
     ),
     Figure(
         "Theory",
-        "Checks on single blocks, and on a mixture of Gaussians whose score is known exactly. "
-        "Dashed grey: what theory predicts, or the best that can be told apart.",
+        "Checks on single blocks, on a mixture of Gaussians whose score is known exactly, and on "
+        "trained networks. Dashed grey: what theory predicts, or the best that can be told apart.",
         "Line charts: residual of the second-order equation, orders of solvers and samplers, error "
         "and memory of the adjoint, distance of reverse processes; the table Theory holds the "
         "findings.",
         draw_theory,
+    ),
+    Figure(
+        "Over-smoothing",
+        "Left: power by spatial frequency, mean over the images. Right: the first images; one "
+        "network call where nothing else is said. On the mixture of Gaussians the posterior is "
+        "known exactly: its mean is the best estimate and smooth, a sample of it is neither. The "
+        "networks that learnt the mixture are small and trained for this alone.",
+        "Line charts of the power of clean images and of their estimates against spatial "
+        "frequency, each beside a grid of those images.",
+        draw_smoothing,
+    ),
+    Figure(
+        "Robustness",
+        "Top: how many times larger, relative to what they change, a perturbation comes out in the "
+        "predicted clean image than it went in; along random directions, and along the one that "
+        "is worst for a small perturbation. Middle: the ratio of both networks on the same image. "
+        "Bottom: the largest singular value of every block's Jacobian at the states that it sees, "
+        "and what the Lipschitz constant L of an ODE block's field allows. Geometric means over "
+        "images with 95 % intervals.",
+        "Line charts, a column for each noise level: change of the output against the size of a "
+        "perturbation of the input, the ratio of both networks, and the stretch of every block "
+        "along the depth; the table Theory holds the findings.",
+        draw_robustness,
+    ),
+    Figure(
+        "Convergence",
+        "Small networks, several trainings each (thin) and their mean (thick). Top: distance to "
+        "real images against sampling steps after equal effort of training; the dearer network is "
+        "looked at where its effort is what the cheaper one's whole training took. Bottom: error "
+        "of held-out images restored in one call, geometric mean over three noise levels, along "
+        "the training.",
+        "Line charts: kernel distance against sampling steps at equal updates, multiply-adds and "
+        "seconds of training, and below each the held-out error against that effort, two "
+        "networks; the table Theory holds the findings.",
+        draw_convergence,
+    ),
+    Figure(
+        "Gap autopsy",
+        "From our number over the contribution of every choice of protocol to the number with all "
+        "of them made otherwise; the rest to the paper's (dotted) is unexplained. Whiskers: 95 % "
+        "intervals, in brackets what has 0 in it; ticks: each of the first ten images as the only "
+        "one.",
+        "Waterfall charts, a panel for each number of the paper; the tables Gap autopsy hold the "
+        "numbers.",
+        draw_autopsy,
     ),
 )
 
 
 def write_figures(run: RunLike, folder: Path) -> list[Drawn]:
     """Draw every figure that the run has data for."""
+    # Longest first, else one process is left alone with it at the end.
+    order = sorted(range(len(FIGURES)), key=lambda i: FIGURES[i].draw is not draw_levels)
+    jobs = [partial(attempt, FIGURES[i], run, folder) for i in order]
+    results = dict(zip(order, side_by_side(jobs), strict=True))
     drawn = []
-    for figure in FIGURES:
-        result = figure.draw(run, folder)
+    for i, figure in enumerate(FIGURES):
+        result = results[i]
         if isinstance(result, str):
             drawn.append(Drawn(figure, (), result))
         elif isinstance(result, dict):

@@ -66,7 +66,8 @@ def _lines(run: RunLike, curve: Curve, kinds: list[Kind]) -> list[c.Line]:
     place = c.Place(NAME, printed(curve.backbone), data_words(run, curve.dataset), words)
     lines = []
     for kind in kinds:
-        value = c.Value(_number(curve, kind), n=integer(curve.best[kind.counts]))
+        n = integer(curve.best[kind.counts])
+        value = c.Value(_number(curve, kind), n=n, keys=curve.value.keys)
         metric = kind.heading if kind.group == SETS else f"nearest training image: {kind.heading}"
         lines.append(c.line(run, place, (metric, "1"), ours=value, judged=(None, None)))
     return lines

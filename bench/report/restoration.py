@@ -78,6 +78,7 @@ class Best:
             floating(r["best_low"]),
             floating(r["best_high"]),
             integer(r["n"]),
+            (str(r["key"]),),
         )
 
     @property
@@ -87,7 +88,7 @@ class Best:
         ends = (floating(r[f"best_calls{end}"]) for end in ("", "_low", "_high"))
         most = floating(r["t"])  # the last call may go on by fewer
         steps = (x if x is None else min(x * stride, most or x * stride) for x in ends)
-        return Value(*steps, n=integer(r["n"]))
+        return Value(*steps, n=integer(r["n"]), keys=(str(r["key"]),))
 
     @property
     def calls(self) -> float | None:

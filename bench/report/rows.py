@@ -1,14 +1,16 @@
 """Reading a run: its rows by task, its faults, and who measured it."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
 from bench.report.names import DIFFUSION, PAPER_DATA, paper_column, printed
 
+Found = TypeVar("Found")
 OK = "ok"
 FAULT = "fault"
 """Why a row has no numbers although its cell has: that network failed alone."""
@@ -36,11 +38,31 @@ class Snapshot:
     manifest: Mapping[str, Any]
     rows: pd.DataFrame
     file: Callable[[str, str], Path]
+    records: Sequence[Mapping[str, Any]] = ()
+    """As they are kept, where the run has them."""
+    known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was already read out of the rows; see `once`."""
 
 
 def snapshot(run: RunLike) -> Snapshot:
     """Return a run with its rows fixed, so that no table or figure reads them again."""
-    return run if isinstance(run, Snapshot) else Snapshot(run.manifest, run.rows, run.file)
+    if isinstance(run, Snapshot):
+        return run
+    return Snapshot(run.manifest, run.rows, run.file, tuple(getattr(run, "records", ())))
+
+
+def once(read: Callable[[RunLike], Found]) -> Callable[[RunLike], Found]:
+    """Return a function that reads a snapshot's rows the first time only; not to be changed."""
+
+    @functools.wraps(read)
+    def inside(run: RunLike) -> Found:
+        if not isinstance(run, Snapshot):
+            return read(run)
+        if read not in run.known:
+            run.known[read] = read(run)
+        return run.known[read]
+
+    return inside
 
 
 def ok(
@@ -52,15 +74,22 @@ def ok(
     so in a column `table`, and are found only by its name.
     """
     rows = run.rows
-    wanted = ["key", "task", "status", "reason", "label", *columns]
+    wanted = list(dict.fromkeys(["key", "task", "status", "reason", "label", *columns]))
     if not {"task", "status"} <= set(rows.columns):
         return pd.DataFrame(columns=wanted)
+    known = run.known if isinstance(run, Snapshot) else {}
+    if (task, table) not in known:
+        known[task, table] = _ok(rows, task, table)
+    return known[task, table].reindex(columns=wanted)
+
+
+def _ok(rows: pd.DataFrame, task: str, table: str | None) -> pd.DataFrame:
     found = rows[(rows["task"] == task) & (rows["status"] == OK)]
     if FAULT in found and task != CANARY:
         found = found[~found[FAULT].map(_said)]
     meant = found.get("table", pd.Series(None, index=found.index, dtype=object))
     found = found[meant.isna() if table is None else meant == table].reset_index(drop=True)
-    return _plain(found).reindex(columns=list(dict.fromkeys(wanted)))
+    return _plain(found)
 
 
 def _plain(rows: pd.DataFrame) -> pd.DataFrame:
@@ -133,6 +162,12 @@ def text_of(value: Any) -> str | None:
 def integer(value: Any) -> int | None:
     """Return a count as int, None where it is missing."""
     return None if _absent(value) else int(value)
+
+
+def counted(value: Any) -> str:
+    """Return a count in words, "?" where a run does not tell it."""
+    found = integer(value)
+    return "?" if found is None else str(found)
 
 
 def floating(value: Any) -> float | None:
@@ -223,7 +258,11 @@ def counts(run: RunLike) -> dict[str, int]:
 
 def machine(run: RunLike) -> str:
     """Return the machine in one line."""
-    about = run.manifest.get("machine") or {}
+    return machine_words(run.manifest.get("machine") or {}) or "unknown machine"
+
+
+def machine_words(about: Mapping[str, Any]) -> str:
+    """Return what is known of a machine in one line; "" where nothing is."""
     cores = about.get("cores")
     threads = about.get("threads")
     gpu = about.get("gpu")
@@ -235,4 +274,4 @@ def machine(run: RunLike) -> str:
         about.get("os") or about.get("system"),
         gpus,
     ]
-    return ", ".join(str(part) for part in parts if part) or "unknown machine"
+    return ", ".join(str(part) for part in parts if part)

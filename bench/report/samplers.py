@@ -1,9 +1,11 @@
 """Samplers: distance and time of every sampler on every network. Not a table of the paper."""
 
+from dataclasses import replace
+
 from bench.report import comparison as c
 from bench.report.curves import distance_name, kernel_name
 from bench.report.names import printed
-from bench.report.rows import RunLike, asked, data_words, fault_notes, integer, settings
+from bench.report.rows import RunLike, asked, counted, data_words, fault_notes, integer, settings
 from bench.report.ways import TABLE, Tried, leading, tried
 
 READS = ("train", "distil", "estimate", "sample", "features", "frechet", "latency")
@@ -88,6 +90,7 @@ def _lines(run: RunLike, one: Tried) -> list[c.Line]:
     protocol = "; ".join(f"{key} {value}" for key, value in words.items() if value)
     row = f"{printed(one.backbone)}, {one.name}, {one.steps} steps"
     place = c.Place(TABLE, row, data_words(run, str(one.row["dataset"])), protocol)
+    keys = (str(one.row["key"]),)
     values = {
         (kernel_name(features), "1"): one.distance("kid"),
         (distance_name(features), "1"): one.distance("frechet"),
@@ -97,6 +100,7 @@ def _lines(run: RunLike, one: Tried) -> list[c.Line]:
         ("Pareto-optimal in calls", "1"): c.Value(float("calls" in one.optimal)),
         ("Pareto-optimal in time", "1"): c.Value(float("time" in one.optimal)),
     }
+    values = {metric: replace(value, keys=value.keys or keys) for metric, value in values.items()}
     return [
         c.line(run, place, metric, ours=value, judged=(None, None))
         for metric, value in values.items()
@@ -109,10 +113,10 @@ def _notes(run: RunLike, groups: dict[tuple[str, str, str], list[Tried]]) -> lis
     notes = []
     for (dataset, *_), found in groups.items():
         row = found[0].row
-        text = f"{data_words(run, dataset)}: N = {integer(row['n_generated'])} generated against "
-        text += f"{integer(row['n_real'])} real images"
+        text = f"{data_words(run, dataset)}: N = {counted(row['n_generated'])} generated against "
+        text += f"{counted(row['n_real'])} real images"
         if leading(found) == "kid":
-            text += f", no more than the {integer(row['dimension'])} feature dimensions: KID leads"
+            text += f", no more than the {counted(row['dimension'])} feature dimensions: KID leads"
             text += ", the Fréchet distance is in brackets"
         notes.append(f"{text}.")
     notes.append(

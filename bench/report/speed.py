@@ -1,7 +1,7 @@
 """Speed: latency by batch, its ratio to the U-Net, and the share of the machine's limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -224,8 +224,9 @@ def _lines(run: RunLike, one: Timed, made: tuple[int, str] | None) -> list[c.Lin
         ("CUDA memory used", "MiB"): c.Value(one.number("cuda_allocated_mib")),
         ("CUDA memory reserved", "MiB"): c.Value(one.number("cuda_reserved_mib")),
     }
+    keys = (str(row["key"]),)
     return [
-        c.line(run, place, metric, ours=value, judged=(None, None))
+        c.line(run, place, metric, ours=replace(value, keys=keys), judged=(None, None))
         for metric, value in values.items()
         if value.value is not None
     ]

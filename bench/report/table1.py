@@ -12,6 +12,7 @@ from bench.report.paper import lookup
 from bench.report.rows import (
     RunLike,
     budget_measured,
+    counted,
     data_words,
     fault_notes,
     floating,
@@ -38,7 +39,9 @@ def measure(curve: Curve, times: pd.DataFrame) -> Measured:
         return Measured(curve, c.Value(None), "no timing of this network")
     steps = int(curve.best["steps"])
     time = c.Value(
-        steps * latency.seconds, steps * latency.low, steps * latency.high, latency.repeats
+        *(steps * seconds for seconds in (latency.seconds, latency.low, latency.high)),
+        n=latency.repeats,
+        keys=(*curve.value.keys, latency.key),
     )
     return Measured(curve, time, f"steps x latency of one call ({latency.how})")
 
@@ -100,18 +103,23 @@ def _limits(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
     if limit is not None:
         sizes = ", ".join(f"{n:.0f}" for n in listed(row["infinity_n"]))
         words = f"{place.protocol}; a line in 1/N through N = {sizes}; both sets shrink together"
-        value = c.Value(limit, floating(row["infinity_low"]), floating(row["infinity_high"]))
+        ends = (floating(row[f"infinity_{end}"]) for end in ("low", "high"))
+        value = c.Value(limit, *ends, keys=curve.value.keys)
         lines.append((f"{name}, N to infinity", words, value))
     floor = floating(row["floor"])
     if floor is not None:
         against = integer(row["floor_against"])
         words = f"{place.protocol}; other real images in the place of the generated ones"
         words += f", against {against:,}" if against is not None else ""
-        lines.append((f"{name}, floor", words, c.Value(floor, n=integer(row["floor_n"]))))
+        lines.append((f"{name}, floor", words, _floor(curve, floor)))
     return [
         c.line(run, replace(place, protocol=words), (metric, "1"), ours=value, judged=(None, None))
         for metric, words, value in lines
     ]
+
+
+def _floor(curve: Curve, floor: float) -> c.Value:
+    return c.Value(floor, n=integer(curve.best["floor_n"]), keys=curve.value.keys)
 
 
 def _kid(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
@@ -120,12 +128,12 @@ def _kid(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
     if kid is None:
         return []
     if error is None:
-        value = c.Value(kid, n=curve.value.n)
+        value = c.Value(kid, n=curve.value.n, keys=curve.value.keys)
     else:
         known = len(listed(curve.best["leave_one_out"]))
         freedom = (known if known > 1 else BLOCKS) - 1
         reach = t_quantile(freedom) * error
-        value = c.Value(kid, kid - reach, kid + reach, curve.value.n)
+        value = c.Value(kid, kid - reach, kid + reach, curve.value.n, curve.value.keys)
         words = f"{place.protocol}; interval by Student's t, {freedom} degrees of freedom"
         words += "" if known > 1 else " (number of blocks not recorded)"
         place = replace(place, protocol=words)
@@ -164,7 +172,11 @@ def iso_quality(run: RunLike, pair: list[Measured], times: pd.DataFrame) -> list
         )
         lines += [
             c.line(
-                run, place, metric, ours=c.Value(value, n=one.curve.value.n), judged=(None, None)
+                run,
+                place,
+                metric,
+                ours=c.Value(value, n=one.curve.value.n, keys=one.curve.keys),
+                judged=(None, None),
             )
             for metric, value in values.items()
             if value is not None
@@ -195,8 +207,8 @@ def _notes(found: list[Measured]) -> list[str]:
         here = [m.curve for m in found if m.curve.dataset == dataset]
         row = here[0].best
         floor, half = floating(row["floor"]), integer(row["floor_n"])
-        text = f"{dataset}: N = {integer(row['n_generated'])} generated against "
-        text += f"{integer(row['n_real'])} real images"
+        text = f"{dataset}: N = {counted(row['n_generated'])} generated against "
+        text += f"{counted(row['n_real'])} real images"
         if floor is not None:
             text += f"; floor {floor:.3g} ({half} other real images against the same)"
         notes.append(text + ".")
@@ -218,7 +230,7 @@ def _small(here: list[Curve]) -> str:
         if curve.points["kid"].notna().any()
     )
     text = (
-        f"{here[0].dataset}: no more images than the {integer(here[0].best['dimension'])} feature "
+        f"{here[0].dataset}: no more images than the {counted(here[0].best['dimension'])} feature "
         "dimensions, so KID leads and the Fréchet distance, by which the best steps are chosen, is "
         "given in brackets"
     )

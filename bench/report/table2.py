@@ -54,9 +54,9 @@ class Restorations:
         if latency is None or calls is None:
             return c.Value(None)
         fewest, most = best.calls_between
-        return c.Value(
-            calls * latency.seconds, fewest * latency.low, most * latency.high, latency.repeats
-        )
+        ends = fewest * latency.low, most * latency.high
+        keys = (*best.value.keys, latency.key)
+        return c.Value(calls * latency.seconds, *ends, latency.repeats, keys)
 
     def judge(self, paper: Printed | None, best: r.Best, *, ours: c.Value, unit: str) -> Verdict:
         """Return the verdict on one number of Tables 2 or 3."""

@@ -49,7 +49,7 @@ COLUMNS = (
     "image_size",
     "seconds_per_image",
     *(f"{m}{end}" for m in ("psnr", "ssim", "lpips") for end in ("", "_low", "_high")),
-    *(f"{m}_per_image" for m in ("ssim", "lpips")),
+    *(f"{m}_per_image" for m in ("ssim", "lpips", "mse")),
 )
 
 
@@ -94,6 +94,7 @@ def _scores(row: pd.Series) -> dict[str, c.Value]:
             floating(row[f"{m}_low"]),
             floating(row[f"{m}_high"]),
             integer(row["n"]),
+            (str(row["key"]),),
         )
         for m in r.METRICS
     }

@@ -56,7 +56,7 @@ def gap(a: Method, b: Method, key: Key) -> Triple | None:
     if ours is None or theirs is None:
         return None
     return paired_mean(a.per_image.get(key, ()), b.per_image.get(key, ())) or separate(
-        ours.triple, theirs.triple
+        ours.ranged, theirs.ranged
     )
 
 
@@ -137,7 +137,8 @@ def duel_lines(
         printed_pair = [paper.get((m.paper_row or "", str(t), metric)) for m in (duel.a, duel.b)]
         row = f"{duel.a.label} - {duel.b.label}"
         place = c.Place("table4", row, str(t), f"{about}; difference over the same images")
-        ours = c.Value(*duel.gap, n=duel.a.scores[duel.key].n)
+        pair = [side.scores[duel.key] for side in (duel.a, duel.b)]
+        ours = c.Value(*duel.gap, n=pair[0].n, keys=(*pair[0].keys, *pair[1].keys))
         verdict = _judged(run, duel, printed_pair)
         lines.append(
             c.line(run, place, (f"{metric}_difference", unit), ours=ours, judged=(None, verdict))

@@ -129,7 +129,7 @@ def _lines(run: RunLike, found: dict[str, pd.Series]) -> list[c.Line]:
                     run,
                     place,
                     (metric, UNITS[metric]),
-                    ours=c.Value(ours),
+                    ours=c.Value(ours, keys=() if row is None else (str(row["key"]),)),
                     judged=(printed, judge(variant, metric, printed, ours)),
                 )
             )
@@ -150,7 +150,7 @@ def _other_counters(run: RunLike, found: dict[str, pd.Series]) -> list[c.Line]:
             run,
             c.Place(NAME, f"[{backbone}]", COLUMN, f"network {backbone}; full width"),
             (kind, unit),
-            ours=c.Value(floating(row[kind])),
+            ours=c.Value(floating(row[kind]), keys=(str(row["key"]),)),
             judged=(None, None),
         )
         for backbone, row in sorted(found.items())

@@ -19,15 +19,24 @@ def findings(found: Costs, paper: Paper) -> list[str]:
     told = []
     for say, pattern, needed in FINDINGS:
         if all(name in found for name in needed):
-            sentence = say(found, paper)
+            try:
+                sentence = say(found, paper)
+            except Uncounted:
+                continue
             if sentence:
                 told.append(f"Finding: {sentence} Shown by {COMMAND.format(pattern)}.")
     return told
 
 
+class Uncounted(Exception):
+    """A number that a sentence needs is not in the run."""
+
+
 def _get(found: Costs, name: str, column: str) -> float:
     value = floating(found[name][column])
-    return float("nan") if value is None else value
+    if value is None:
+        raise Uncounted
+    return value
 
 
 def _about(found: Costs, name: str) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from bench.report.autopsy import TABLES as AUTOPSIES
+from bench.report.autopsy_tables import autopsy_of
 from bench.report.books import books_table
 from bench.report.classics import classics
 from bench.report.comparison import Table
@@ -30,6 +32,7 @@ TABLES = {
 OWN = (
     *(quality, samplers, training, classics),
     *(costs_table, speed, engines, books_table, training_memory, theory),
+    *(autopsy_of(table) for table in AUTOPSIES),
 )
 """What the paper has no table of: None where a run measured none of it."""
 

@@ -4,14 +4,24 @@ A source of claims is a function that reads a run's rows and returns `Finding`s;
 figure of curves and the report's list of claims are made of what all of them return.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from bench.checked import Claim, Curve, Holds
 from bench.report import comparison as c
-from bench.report.rows import RunLike, fault_notes, floating, listed, ok, text_of, true
+from bench.report import (
+    convergence,
+    posterior,
+    robustness,
+    smoothing,
+    solver_curves,
+    solvers,
+    trainings,
+)
+from bench.report.finding import Finding as Finding
+from bench.report.names import DIFFUSION, printed
+from bench.report.rows import RunLike, fault_notes, floating, listed, ok, once, text_of, true
 
 NAME = "theory"
 TASK = "theory"
@@ -21,14 +31,6 @@ CURVES = (
     *("x_axis", "y_axis", "logarithmic", "reference"),
 )
 COMMAND = "python -m bench run theory"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A claim and the check that decided it."""
-
-    check: str
-    claim: Claim
 
 
 def checked(run: RunLike) -> list[Finding]:
@@ -43,7 +45,7 @@ def _finding(row: Mapping[str, object]) -> Finding:
     place, text, found = (str(row[name]) for name in ("place", "text", "found"))
     holds = row["holds"] if row["holds"] in set(Holds) else Holds.OPEN  # of another version
     claim = Claim(place, text, Holds(holds), found, known)
-    return Finding(text_of(row["check"]) or "", claim)
+    return Finding(text_of(row["check"]) or "", claim, (str(row["key"]),))
 
 
 def curves_checked(run: RunLike) -> list[Curve]:
@@ -58,19 +60,42 @@ def _curve(row: Mapping[str, object]) -> Curve:
     return Curve(label=str(row["curve"]), reference=true(row["reference"]), **texts, **points)
 
 
-SOURCES: tuple[Callable[[RunLike], list[Finding]], ...] = (checked,)
+SOURCES: tuple[Callable[[RunLike], list[Finding]], ...] = (
+    checked,
+    posterior.posterior,
+    smoothing.smoothing,
+    robustness.robustness,
+    convergence.converges,
+    solvers.findings,
+)
 """What reads claims out of a run, in the order of the table."""
-DRAWN: tuple[Callable[[RunLike], list[Curve]], ...] = (curves_checked,)
+DRAWN: tuple[Callable[[RunLike], list[Curve]], ...] = (
+    curves_checked,
+    posterior.drawn,
+    smoothing.drawn,
+    solver_curves.curves,
+)
 """What reads curves out of a run, in the order of the figure."""
-TASKS: tuple[str, ...] = (TASK,)
+TASKS: tuple[str, ...] = (
+    TASK,
+    posterior.TASK,
+    smoothing.TASK,
+    robustness.TASK,
+    robustness.BLOCKS,
+    trainings.TASK,
+    trainings.PACE,
+    *solvers.TASKS,
+)
 """The tasks whose faults are told below the table."""
 
 
+@once
 def findings(run: RunLike) -> list[Finding]:
     """Return every claim of the theory that a run decided."""
     return [finding for source in SOURCES for finding in source(run)]
 
 
+@once
 def curves(run: RunLike) -> list[Curve]:
     """Return every curve that belongs to them."""
     return [curve for source in DRAWN for curve in source(run)]
@@ -107,7 +132,34 @@ def _counted(found: list[Finding]) -> list[str]:
 def _lines(run: RunLike, finding: Finding) -> list[c.Line]:
     claim = finding.claim
     place = c.Place(NAME, claim.place, claim.holds.value, finding.check)
+    networks = _networks(run)
     return [
-        c.line(run, place, (name, "1"), ours=c.Value(value), judged=(None, None))
+        c.line(run, place, (name, "1"), ours=c.Value(value, keys=keys), judged=(None, None))
         for name, value in claim.numbers.items()
+        for keys in [_narrowed(name, finding.keys, networks)]
     ]
+
+
+def _narrowed(
+    name: str, keys: Sequence[str], networks: Mapping[str, frozenset[str]]
+) -> tuple[str, ...]:
+    """Return the records of the network that a number's name names, else all."""
+    parts = set(name.split(", "))
+    own = tuple(key for key in keys if networks.get(key, frozenset()) & parts)
+    return own or tuple(keys)
+
+
+@once
+def _networks(run: RunLike) -> Mapping[str, frozenset[str]]:
+    """Return key of a record -> the networks that it measured, as they are printed."""
+    if "key" not in run.rows:
+        return {}
+    named = [name for name in ("backbone", "denoiser") if name in run.rows]
+    return {
+        str(key): frozenset(
+            printed(str(name).removeprefix(DIFFUSION))
+            for column in named
+            for name in rows[column].dropna().unique()
+        )
+        for key, rows in run.rows.groupby("key")
+    }

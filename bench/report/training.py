@@ -83,12 +83,13 @@ def _networks(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _thirds(rows: pd.DataFrame, backbone: str) -> list[Third]:
     """Return what can be compared: levels at which both were measured."""
     mine, floor = (_by_level(rows, name) for name in (f"{DIFFUSION}{backbone}", FLOOR))
-    thirds = []
+    shown = rows[rows["denoiser"].isin([f"{DIFFUSION}{backbone}", FLOOR])]
+    keys, thirds = tuple(map(str, shown["key"])), []
     for i, name in enumerate(THIRDS):
         common = [t for t in sorted(mine.keys() & floor.keys()) if third_of(t) == i]
         if common:
             pair = [np.mean([one[t] for t in common], axis=0) for one in (mine, floor)]
-            thirds.append(_compared(name, tuple(common), *pair))
+            thirds.append(_compared(name, tuple(common), *pair, keys=keys))
     return thirds
 
 
@@ -105,12 +106,17 @@ def _by_level(rows: pd.DataFrame, denoiser: str) -> dict[int, list[float]]:
 
 
 def _compared(
-    name: str, levels: tuple[int, ...], mine: Sequence[float], floor: Sequence[float]
+    name: str,
+    levels: tuple[int, ...],
+    mine: Sequence[float],
+    floor: Sequence[float],
+    *,
+    keys: tuple[str, ...],
 ) -> Third:
     mse, least = float(np.mean(mine)), float(np.mean(floor))
     gap = paired_mean(mine, floor)
     ends = (None, None) if gap is None else (1 + gap[1] / least, 1 + gap[2] / least)
-    return Third(name, levels, mse, least, c.Value(mse / least, *ends, len(mine)))
+    return Third(name, levels, mse, least, c.Value(mse / least, *ends, len(mine), keys))
 
 
 def _row(run: RunLike, key: tuple[str, str, str], thirds: list[Third]) -> list[str]:
@@ -138,8 +144,10 @@ def _lines(run: RunLike, key: tuple[str, str, str], thirds: list[Third]) -> list
         words = f"recipe {recipe}; t = {levels}; one network call; interval: paired bootstrap"
         place = c.Place(TABLE, printed(backbone), data_words(run, dataset), words)
         values = {
-            f"MSE, {one.name}": c.Value(one.mse, n=one.ratio.n),
-            f"MSE of the Wiener filter, {one.name}": c.Value(one.floor, n=one.ratio.n),
+            f"MSE, {one.name}": c.Value(one.mse, n=one.ratio.n, keys=one.ratio.keys),
+            f"MSE of the Wiener filter, {one.name}": c.Value(
+                one.floor, n=one.ratio.n, keys=one.ratio.keys
+            ),
             f"MSE / Wiener's, {one.name}": one.ratio,
         }
         lines += [
@@ -153,6 +161,8 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     levels = rows[["t", "sigma", "schedule"]].drop_duplicates().sort_values("t")
     places = ", ".join(f"{int(t)} (σ = {sigma:.3g})" for t, sigma in levels.values[:, :2])
     schedule = " and ".join(sorted({str(name) for name in levels["schedule"]}))
+    if rows.empty:
+        return []
     return [
         f"N = {integer(rows['n'].max())} held-out images, the same noise for every denoiser; "
         f"noising steps of the {schedule} schedule: {places}.",

@@ -73,7 +73,7 @@ def _body(rows: pd.DataFrame) -> list[list[str]]:
 def _line(run: RunLike, row: pd.Series) -> c.Line:
     way = WAYS[true(row["adjoint"])]
     place = c.Place(NAME, f"{row['network']}, NFE {integer(row['nfe'])}", "", way)
-    value = c.Value(floating(row["saved_mib"]))
+    value = c.Value(floating(row["saved_mib"]), keys=(str(row["key"]),))
     return c.line(run, place, (f"kept, {way}", "MiB"), ours=value, judged=(None, None))
 
 

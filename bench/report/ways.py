@@ -21,7 +21,7 @@ SAME = (
 """What a distance and the images that it is of have in common."""
 COLUMNS = (
     *SAME,
-    *("frechet", "low", "high", "kid", "kid_se", "leave_one_out", "leads"),
+    *("frechet", "low", "high", "kid", "kid_se", "leave_one_out", "kid_leave_one_out", "leads"),
     *("features", "weights_sha", "resize", "n_real", "dimension"),
 )
 BLOCKS = 8
@@ -66,19 +66,19 @@ class Tried:
             return Value(None)
         one = self.latency
         ends = (self.calls * seconds for seconds in (one.seconds, one.low, one.high))
-        return Value(*ends, one.repeats)
+        return Value(*ends, one.repeats, (str(self.row["key"]), one.key))
 
     def distance(self, metric: str) -> Value:
         """Return a distance with its 95 % interval: "kid" or "frechet"."""
-        row, n = self.row, integer(self.row["n_generated"])
+        row, n, keys = self.row, integer(self.row["n_generated"]), (str(self.row["key"]),)
         value = floating(row[metric])
         if metric == "frechet":
-            return Value(value, floating(row["low"]), floating(row["high"]), n)
+            return Value(value, floating(row["low"]), floating(row["high"]), n, keys)
         error = floating(row["kid_se"])
         if value is None or error is None:
-            return Value(value, n=n)
+            return Value(value, n=n, keys=keys)
         reach = t_quantile(max(len(listed(row["leave_one_out"])), 2) - 1) * error
-        return Value(value, value - reach, value + reach, n)
+        return Value(value, value - reach, value + reach, n, keys)
 
 
 def leading(found: Sequence[Tried]) -> str:

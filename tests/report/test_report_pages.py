@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -24,7 +25,10 @@ from bench.report.labels import spread
 from bench.report.page import embedded
 from bench.report.plots import FIGURES, Drawn
 
-ELSEWHERE = ("Samplers", "Samplers: images", "Books", "Roofline", "Memory of training", "Theory")
+ELSEWHERE = (
+    *("Samplers", "Samplers: images", "Books", "Roofline", "Memory of training", "Theory"),
+    *("Over-smoothing", "Robustness", "Convergence", "Gap autopsy"),
+)
 HERE = tuple(one for one in FIGURES if one.title not in ELSEWHERE)
 """What the synthetic run has the data for; samplers and the cost ledger have runs of their own."""
 PICTURES = len(HERE) - 1 + len(SIGMA)
@@ -83,7 +87,8 @@ def test_page_is_self_contained_and_small(report):
     page = report / "report.html"
     text = page.read_text()
     assert page.stat().st_size < 5 * 2**20
-    assert not re.search(r"<(script|link|iframe)\b", text)
+    assert not re.search(r"<(link|iframe|object|embed)\b|\burl\(|@import|fetch\(", text)
+    assert re.findall(r"<script\b[^>]*>", text) == ["<script>"], "its own, with no address"
     sources = re.findall(r'src="([^"]{20})', text)
     assert len(sources) == PICTURES
     assert all(source.startswith("data:image/png;") for source in sources)
@@ -100,6 +105,7 @@ def test_page_escapes_names(report):
 
 def test_page_shows_what_a_reader_needs(report):
     text = (report / "report.html").read_text()
+    text = text[text.index("<body>") :]
     first = text[: text.index('id="table1"')]
     for words in (
         "quarter of the parameters",
@@ -194,3 +200,15 @@ def test_torch_is_never_imported():
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=HOME)
+
+
+def test_the_command_report_never_imports_torch(tmp_path):
+    """Of a run on disk, by the command itself: what it imported is listed by the interpreter."""
+    manifest = {"cells": [], "store": ".", "name": "empty"}
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    words = ["-X", "importtime", "-m", "bench", "report", str(tmp_path)]
+    done = subprocess.run([sys.executable, *words], cwd=HOME, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "bench.report.page" in imported
+    assert not {"torch", "torchvision", "accelerate"} & imported

@@ -77,7 +77,7 @@ def test_networks_are_compared_without_hindsight():
 
 def test_the_last_call_may_go_on_by_fewer_steps():
     row = {"best_calls": 3, "best_calls_low": 2, "best_calls_high": 3, "stride": 20, "t": 50}
-    steps = r.Best(pd.Series({**row, "n": 4})).steps
+    steps = r.Best(pd.Series({**row, "n": 4, "key": "00"})).steps
     assert (steps.value, steps.low, steps.high) == (50, 40, 50)
 
 

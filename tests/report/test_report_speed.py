@@ -6,7 +6,7 @@ from report_builder import FakeRun
 from report_ledger import CALL_S, COPY, PEAK, PEAK_MIB, body, ledger_run, with_value, without
 
 from bench.report.ceilings import Ceilings, ceilings
-from bench.report.claims import faster, memory
+from bench.report.claims_costs import faster, memory
 from bench.report.fig_cost import draw_latency
 from bench.report.latency import latency_of, timings
 from bench.report.speed import speed
@@ -74,7 +74,7 @@ def test_the_claim_goes_by_the_ratio_of_rounds_too(ledger):
         rows.at[at, "samples_s"] = slow[row["backbone"]]
         rows.at[at, "latency_s"] = 0.2
     evidence = faster(FakeRun(ledger.manifest, rows, ledger.folder))
-    assert evidence.measured.startswith("x0.50 time per call (medians 200 against 200 ms")
+    assert evidence.measured.startswith("x0.50 time per call (95 %: 0.5 to 0.5; medians 200 ")
 
 
 # ------------------------------------------------------------------ memory

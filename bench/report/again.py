@@ -1,0 +1,114 @@
+"""The command that measures a part of a run again: the run's own, asked for less."""
+
+import glob
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from bench.report.rows import RunLike
+
+FLAGS = ("--fresh", "--offline", "--json", "--quiet", "-q")
+"""Options without a value; all others have one."""
+LEFT_OUT = ("--out", "--only", "--workers", "--fresh", "--json", "--quiet", "-q")
+"""Options of a run that another one need not have."""
+RUN = ("python", "-m", "bench", "run")
+COUNTED, TIMED = ("table5", "cost*"), ("table5", "latency*")
+CLAIMS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("parameters-quarter", "parameters-4x", "parameters-count"), COUNTED),
+        **dict.fromkeys(("flops-30", "table5-numbers", "table5-memory"), COUNTED),
+        **{
+            "faster": TIMED,
+            "memory-smaller": ("table5", ""),
+            "noise-grows": ("figures", "ladder*"),
+        },
+        **{"compatible": ("samplers", ""), "gpu-solvers": ("speed", "")},
+        **dict.fromkeys(("fewer-steps", "similar-fid", "time-30", "time-80"), ("table1", "")),
+        **dict.fromkeys(("ablation", "table1-numbers"), ("table1", "")),
+        **dict.fromkeys(("ssim-unet", "lpips-cunet", "ssim-psnr"), ("table2", "")),
+        **dict.fromkeys(("matches-denoising", "table2-numbers"), ("table2", "")),
+        **dict.fromkeys(("restore-fewer-steps", "restore-faster"), ("table3", "")),
+        **{"table3-numbers": ("table3", ""), "blur-unnatural": ("figures", "")},
+        **dict.fromkeys(("low-noise-best", "high-noise-ssim", "high-noise-lpips"), ("table4", "")),
+        **dict.fromkeys(("generalises", "table4-ranks", "table4-numbers"), ("table4", "")),
+        "better-denoiser": ("theory", "convergence*"),
+    }
+)
+"""Claim -> the experiment that decides it, and which of its cells; all others are of `theory`."""
+
+
+CONTRACTS: Mapping[str, str] = MappingProxyType(
+    {"time-embedding": "pytest tests/test_contracts.py -k hears_the_step"}
+)
+"""Claims that a test decides."""
+ON_GPU = frozenset({"gpu-solvers"})
+ABLATIONS = "cunet,cunet-no-attention,cunet-no-residual,cunet-no-attention-no-residual"
+"""The networks of Appendix C, which no run trains unless it is told to."""
+
+
+def claim_again(run: RunLike, claim: str) -> str:
+    """Return the command that decides one claim of the paper under this run's settings."""
+    if claim in CONTRACTS:
+        return CONTRACTS[claim]
+    experiment, only = CLAIMS.get(claim, ("theory", ""))
+    command = again(run, [experiment], only)
+    if claim in ON_GPU:
+        return f"{command} --device cuda"
+    return f"{command} --set backbones={ABLATIONS}" if claim == "ablation" else command
+
+
+def is_counted(claim: str) -> bool:
+    """Return whether a claim's number is counted, so that no budget or machine changes it."""
+    return CLAIMS.get(claim) == COUNTED
+
+
+def cell_again(run: RunLike, label: str) -> str:
+    """Return the command that measures one cell, and whatever it uses, in a place of its own.
+
+    Where the run's command is not known there is none.
+    """
+    whole = again(run, [], glob.escape(label))
+    return f"{whole} --out again" if whole else ""
+
+
+def again(run: RunLike, experiments: Sequence[str], only: str = "") -> str:
+    """Return a run's command for other experiments and cells; "" where it is no such command.
+
+    Args:
+        run: The run.
+        experiments: What to run; what the run ran where there are none.
+        only: A pattern of labels.
+    """
+    try:
+        words = shlex.split(str(run.manifest.get("command") or ""))
+    except ValueError:
+        return ""
+    if tuple(words[: len(RUN)]) != RUN:
+        words = [*RUN]
+        if not experiments:
+            return ""
+    named, options = _parted(words[len(RUN) :])
+    parts = [*RUN, *(experiments or named), *options, *(["--only", only] if only else [])]
+    return " ".join(quoted(part) for part in parts)
+
+
+def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of experiments and the options that are kept."""
+    named: list[str] = []
+    options: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            named.append(word)
+            continue
+        group = [word]
+        if word not in FLAGS and "=" not in word:
+            group += [value for value in [next(rest, None)] if value is not None]
+        options += [] if word.partition("=")[0] in LEFT_OUT else group
+    return named, options
+
+
+def quoted(word: str) -> str:
+    """Return a word as a shell reads it back, with quotes only where it needs them."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else shlex.quote(word)

@@ -1,0 +1,93 @@
+"""The paper's claims about why it should work, as the checks of the theory found them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.checked import Holds
+from bench.report.evidence import Evidence
+from bench.report.finding import Finding
+from bench.report.rows import RunLike, budget_measured
+from bench.report.theory import COMMAND
+from bench.report.verdicts import Label, Verdict, differences, missing, overall, under
+
+EXACT = frozenset(
+    {
+        "second-order", "adjoint", "reverse-sde", "local-error", "perception-distortion",
+        "crossing",
+    }
+)  # fmt: skip
+"""Checks without a trained network: what they find holds whatever the budget is."""
+LABELS = {
+    Holds.YES: Label.REPRODUCED,
+    Holds.NO: Label.CONTRADICTED,
+    Holds.PARTLY: Label.DIFFERS,
+    Holds.OPEN: Label.TIE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which findings decide a claim: those of a check whose place and text begin so."""
+
+    check: str
+    place: str = ""
+    text: str = ""
+
+
+THEORY: dict[str, tuple[Asked, ...]] = {
+    "converges-faster": (Asked("convergence", "Abstract"),),
+    "noise-robust": (Asked("robustness", text="The continuous U-Net is more robust"),),
+    "bounded": (Asked("robustness", text="The continuous U-Net is always bounded"),),
+    "second-order": (Asked("second-order", "Equations 3 and 4"),),
+    "constant-memory": (Asked("adjoint", "Section 2"),),
+    "beyond-homeomorphisms": (Asked("crossing"),),
+    "sde-split": (Asked("reverse-sde", "Equations 5 to 9"),),
+    "ode-less-accurate": (Asked("reverse-sde", "After equation 9"),),
+    "first-order-adjoint": (Asked("adjoint", "Proposition 3.1"),),
+    "adjoint-cheaper": (Asked("adjoint", "Section 3.3"),),
+    "local-global": (Asked("local-error"),),
+    "fewer-steps-trained": (Asked("convergence", "Section 4.2"),),
+    "posterior-mean": (Asked("posterior-mean", text="A network trained with the L2 loss"),),
+    "over-smoothing": (Asked("over-smoothing", text="Networks trained with a distance"),),
+    "detail": (Asked("over-smoothing", text="The cU-Net preserves detail"),),
+    "trade-off-convex": (Asked("perception-distortion", "Equations 16 to 18"),),
+}
+"""Claim -> what decides it; in the order of the report."""
+
+
+def judge(run: RunLike, claim: str, there: Sequence[Finding]) -> Evidence:
+    """Return the evidence on one of the claims of `THEORY`.
+
+    Args:
+        run: The run.
+        claim: The claim.
+        there: All findings of the run (`findings`).
+    """
+    found = [one for one in there if any(_answers(one, ask) for ask in THEORY[claim])]
+    if not found:
+        return Evidence("-", "-", missing(f"not measured in this run: {COMMAND}"))
+    texts = " ".join(one.claim.found for one in found)
+    return Evidence(texts, _counted(found), overall([_verdict(run, one) for one in found]))
+
+
+def is_exact(claim: str) -> bool:
+    """Return whether a claim is decided without a trained network, whatever the budget is."""
+    return claim in THEORY and all(asked.check in EXACT for asked in THEORY[claim])
+
+
+def _answers(finding: Finding, asked: Asked) -> bool:
+    claim = finding.claim
+    begins = claim.place.startswith(asked.place) and claim.text.startswith(asked.text)
+    return finding.check == asked.check and begins
+
+
+def _counted(found: list[Finding]) -> str:
+    checks = ", ".join(dict.fromkeys(one.check for one in found))
+    return f"check {checks}" if len(found) == 1 else f"{len(found)} findings of {checks}"
+
+
+def _verdict(run: RunLike, finding: Finding) -> Verdict:
+    verdict = Verdict(LABELS[finding.claim.holds], finding.claim.holds.value)
+    if finding.check in EXACT:
+        return verdict
+    return under(differences({"budget": (budget_measured(run), "paper")}), verdict)

@@ -1,0 +1,191 @@
+"""The first screen: the headline claims and Table 5's facts, for a README or any other page.
+
+A README holds it between two comments of which the first names the runs that it was made of, so
+that a test can say whether it is stale, and one command renews it.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.report.again import again, claim_again
+from bench.report.claims import HEADLINE, Claim, claims
+from bench.report.claims_tables import best_lines
+from bench.report.comparison import number
+from bench.report.formats import escape_markdown
+from bench.report.markdown import code, table_text, verdict_words
+from bench.report.page import printed_claims
+from bench.report.paper import Printed
+from bench.report.rows import RunLike, budget_measured, data_words, dataset, machine, snapshot
+from bench.report.table5 import DIGITS, costs, published, table5
+from bench.report.table5_findings import Uncounted, two_models
+from bench.report.verdicts import Label
+
+BEGIN, END = "<!-- first screen of: {} -->", "<!-- end of the first screen -->"
+BLOCK = re.compile(rf"{BEGIN.format('([^>]*?)')}\n(.*?){END}", re.DOTALL)
+MOST = 170
+"""Characters of a cell; the report has all of it."""
+METRICS = MappingProxyType(
+    {"parameters": "parameters", "gflops": "multiply-adds (G)", "mb": "checkpoint (MiB)"}
+)
+
+
+def markdown(*runs: RunLike) -> str:
+    """Return the first screen: of each claim the first run that can judge it, or has its number.
+
+    Raises:
+        BenchError: If there is no run.
+    """
+    if not runs:
+        raise BenchError("a first screen is made of a run, and none was named")
+    fixed = [snapshot(run) for run in runs]
+    judged = [{claim.id: claim for claim in claims(run)} for run in fixed]
+    paper, rows, used = printed_claims(), [], set()
+    for name in HEADLINE:
+        place = min(range(len(judged)), key=lambda i: _rank(judged[i][name]))
+        used.add(place)
+        rows.append(_row(judged[place][name], paper[name], claim_again(fixed[place], name)))
+    header = ("The paper says", "Its number", "Here", "N", "Verdict and cause", "Run it")
+    parts = [
+        *(_about(fixed[place]) for place in sorted(used)),
+        table_text(header, rows),
+        *_table5(fixed),
+    ]
+    return "\n".join(parts)
+
+
+def _rank(claim: Claim) -> int:
+    """Return 0 for a verdict on the paper, 1 for a number under other conditions, 2 for none."""
+    label = claim.verdict.label
+    return 2 if label is Label.MISSING else int(label is Label.NOT_COMPARABLE)
+
+
+def _about(run: RunLike) -> str:
+    """Return where the numbers come from, in a line."""
+    name = escape_markdown(data_words(run, dataset(run)))
+    return (
+        f"Measured on {escape_markdown(machine(run))}; {escape_markdown(budget_measured(run))} "
+        f"budget, {name}: {code(again(run, []))}\n"
+    )
+
+
+def _row(claim: Claim, paper: str, command: str) -> list[str]:
+    words = f"**{escape_markdown(verdict_words(claim))}**"
+    reason = _conditions(claim.verdict.reason)
+    return [
+        escape_markdown(f"{claim.sentence} ({claim.section})"),
+        escape_markdown(paper),
+        escape_markdown(shortened(claim.measured)),
+        escape_markdown(claim.n),
+        f"{words}: {escape_markdown(shortened(reason))}" if reason else words,
+        code(command),
+    ]
+
+
+def _conditions(reason: str) -> str:
+    """Return the first of several conditions, and how many there are."""
+    first, *more = reason.split("; ")
+    if " instead of " not in first or not more:
+        return reason
+    return f"{first}, and {len(more)} more differ{'s' if len(more) == 1 else ''}"
+
+
+def shortened(text: str, most: int = MOST) -> str:
+    """Return a text, cut where a part of it ends if it is too long."""
+    if len(text) <= most:
+        return text
+    ends = [text.rfind(mark, 0, most) for mark in ("; ", ". ", ", ")]
+    end = next((end for end in ends if end > most // 3), text.rfind(" ", 0, most))
+    return f"{text[: end if end > 0 else most].rstrip()} ..."
+
+
+def _table5(runs: Sequence[RunLike]) -> list[str]:
+    """Return Table 5's facts about the paper's pair, of the run that counted most networks."""
+    run = max(runs, key=lambda run: len(costs(run)))
+    best = best_lines(table5(run))
+    wanted = [
+        (place[0], metric, line)
+        for metric in METRICS
+        for place, line in best.items()
+        if place[0] in ("U-Net", "cU-Net") and place[2] == metric
+    ]
+    if not wanted:
+        return []
+    paper = published()
+    rows = [
+        [
+            f"{row}, {METRICS[metric]}",
+            paper[row, metric].text,
+            number(line["ours"], DIGITS[metric]),
+            f"**{line['verdict']}**, {line['row'].partition('[')[2].rstrip(']')}",
+        ]
+        for row, metric, line in sorted(wanted, key=lambda one: one[0] == "cU-Net")
+    ]
+    found = costs(run)
+    mixed = {"cunet-released", "cunet-released-a5"} <= set(found)
+    told = _mixed(found, paper) if mixed else ""
+    return [
+        "Table 5 is counted, so that no budget or machine changes it: "
+        f"{code(claim_again(run, 'table5-numbers'))}\n",
+        table_text(("", "paper", "here", ""), rows),
+        *([f"{escape_markdown(told[:1].upper() + told[1:])}\n"] if told else []),
+    ]
+
+
+def _mixed(found: Mapping[str, pd.Series], paper: Mapping[tuple[str, str], Printed]) -> str:
+    try:
+        return two_models(found, paper)
+    except Uncounted:
+        return ""
+
+
+# ------------------------------------------------------------------ in a README
+
+
+def runs_of(readme: Path) -> list[Path]:
+    """Return the folders of the runs that a README's first screen was made of.
+
+    Raises:
+        BenchError: If it has no place for one.
+    """
+    home = readme.parent
+    return [home / name for name in _block(readme)[1].split()]
+
+
+def block_of(readme: Path) -> str:
+    """Return a README's first screen as it is there."""
+    return _block(readme)[2]
+
+
+def _block(readme: Path) -> re.Match[str]:
+    found = BLOCK.search(readme.read_text(encoding="utf-8"))
+    if found is None:
+        raise BenchError(
+            f"{readme} has no place for a first screen; expected the lines "
+            f"'{BEGIN.format('RUN')}' and '{END}'"
+        )
+    return found
+
+
+def write(readme: Path, folders: Sequence[Path], runs: Sequence[RunLike]) -> None:
+    """Put the first screen of some runs where a README has a place for it.
+
+    Args:
+        readme: The README.
+        folders: The folders of the runs, whose names relative to the README are kept in it.
+        runs: The runs, in the same order.
+    """
+    found = _block(readme)
+    names = [
+        Path(os.path.relpath(folder.resolve(), readme.parent.resolve())).as_posix()
+        for folder in folders
+    ]
+    text = readme.read_text(encoding="utf-8")
+    block = f"{BEGIN.format(' '.join(names))}\n{markdown(*runs)}{END}"
+    whole = text[: found.start()] + block + text[found.end() :]
+    readme.write_text(whole, encoding="utf-8", newline="\n")
