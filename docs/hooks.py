@@ -5,7 +5,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-REPORT = Path("reports/reference/mnist-smoke")
+REPORT = Path("reports/reference/digits-smoke")
 GALLERY = "gallery.md"
 
 

@@ -73,7 +73,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 
 def test_a_frame_survives_csv(tmp_path):
-    rows = bench.load(REFERENCE / "table5")
+    rows = bench.load(REFERENCE / "digits-smoke")
     cost = rows[rows["task"] == "cost"][["backbone", "parameters", "gmacs_authors"]]
     cost.to_csv(tmp_path / "cost.csv", index=False)
     again = pd.read_csv(tmp_path / "cost.csv", dtype=cost.dtypes.astype(str).to_dict())

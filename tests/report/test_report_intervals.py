@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report.claims import claims
+from bench.report.claims import CLAIMS
 from bench.report.claims_quality import less_than, time_of
 from bench.report.comparison import Value
 from bench.report.curves import curves
@@ -152,20 +152,18 @@ def test_less_time_is_judged_against_the_claimed_share(paper_run, seconds, label
         timed,
         lambda d: d.assign(leave_one_out=[[v + 1e-6 * i for i in range(8)] for v in d.frechet]),
     )
-    found = {c.id: c.verdict for c in claims(sharp)}
-    assert found["time-30"].label is label
+    assert CLAIMS["time-30"](sharp).verdict.label is label
     blurred = distances(
         timed, lambda d: d.assign(leave_one_out=[[v, -v] * 4 for v in d["frechet"]])
     )
-    assert {c.id: c.verdict for c in claims(blurred)}["time-30"].label is Label.TIE
+    assert CLAIMS["time-30"](blurred).verdict.label is Label.TIE
 
 
 def test_faster_restoration_needs_the_range_of_the_steps(paper_run):
     """Steps known to within everything leave a tie, however sharp the latencies."""
 
     def verdict(rows: pd.DataFrame) -> Label:
-        found = claims(dataclasses.replace(paper_run, rows=rows))
-        return next(c for c in found if c.id == "restore-faster").verdict.label
+        return CLAIMS["restore-faster"](dataclasses.replace(paper_run, rows=rows)).verdict.label
 
     rows = paper_run.rows
     wide = rows.assign(best_calls_low=rows["best_calls"] * 0, best_calls_high=rows["t"])

@@ -233,7 +233,7 @@ def page_with(run, word: str) -> str:
     return render(facts_of(made), judged, [table], drawn, panels=panels(made))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=NASTY | WORSE)
 def test_no_word_injects_anything(run, text):
     """The same page with a harmless word in that place has the same elements and attributes."""

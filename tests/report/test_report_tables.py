@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from bench.report.claims import HEADLINE, claims
+from bench.report.claims import CLAIMS, HEADLINE, claims
 from bench.report.comparison import Line, number, seconds
 from bench.report.paper import published
 from bench.report.tables import TABLES, tables
@@ -233,7 +233,7 @@ def test_claims_of_an_empty_run_are_missing_or_say_why_they_are_not_tested(empty
 
 def test_faster_is_judged_at_full_width_only(changed):
     narrow = changed(lambda rows: rows[~((rows.task == "latency") & (rows.scale == 1.0))])
-    claim = next(c for c in claims(narrow) if c.id == "faster")
+    claim = CLAIMS["faster"](narrow)
     assert claim.verdict.label is Label.NOT_COMPARABLE
     assert claim.verdict.seen is Label.CONTRADICTED
 
