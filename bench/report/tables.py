@@ -11,7 +11,7 @@ from bench.report.costs import costs_table
 from bench.report.engines import engines
 from bench.report.formats import to_csv, to_latex, to_markdown
 from bench.report.quality import quality
-from bench.report.rows import RunLike
+from bench.report.rows import RunLike, snapshot
 from bench.report.samplers import samplers
 from bench.report.speed import speed
 from bench.report.table1 import table1
@@ -42,6 +42,7 @@ def tables(run: RunLike) -> list[Table]:
 
     Last comes what the paper has no table of, where the run measured it.
     """
+    run = snapshot(run)
     own = [table for build in OWN if (table := build(run)) is not None]
     return [*(build(run) for build in TABLES.values()), *own]
 

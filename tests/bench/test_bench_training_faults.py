@@ -38,7 +38,7 @@ def kept_updates(folder):
     return len(tensors["curve"])
 
 
-@pytest.mark.parametrize("accumulate", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("accumulate", [pytest.param(3, marks=pytest.mark.slow), 1])
 def test_killed_in_the_middle_it_goes_on_bit_for_bit(tmp_path, accumulate):
     """N updates at once are k updates, kill -9, and N - k more: weights, curves, validation."""
     folder = tmp_path / "killed"

@@ -53,7 +53,11 @@ def all_gone(processes):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGINT,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGHUP)),
+    ],
 )
 def test_asked_once_cells_save_their_place_and_the_next_run_goes_on(start, tmp_path, number):
     process = start()

@@ -166,6 +166,7 @@ def test_an_empty_run_has_a_whole_report(tmp_path, manifest):
         assert f"python -m bench run {command}" in text, command
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_figures")
 @pytest.mark.parametrize("place", REFERENCES, ids=lambda path: path.name)
 def test_a_committed_run_of_whatever_version_has_a_whole_report(place, tmp_path):
