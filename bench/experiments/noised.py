@@ -18,6 +18,19 @@ from bench.registry import DIFFUSION
 from bench.settings import Learning
 
 
+def of_network(study: Study, backbone: str, t: int) -> dict[str, Any]:
+    """Return what a cell says of a network that is examined on images noised to step t."""
+    budget = study.budget
+    return {
+        "denoiser": study.diffusion(backbone),
+        "dataset": study.dataset,
+        "schedule": {"name": budget.schedule},
+        "t": t,
+        "micro_batch": budget.micro_batch,
+        "seed": budget.seed,
+    }
+
+
 def denoise(
     study: Study,
     denoiser: str,

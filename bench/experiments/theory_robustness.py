@@ -1,13 +1,13 @@
 """How robust the study's trained networks are: their outputs, and block by block."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from bench.api import Cell
+from bench.experiments.noised import of_network
 from bench.experiments.trained import train_backbone
 from bench.plan import Study
 
-TOLERANCE, ITERATIONS = 0.1, 100
+UNTIL = {"tolerance": 0.1, "iterations": 100}
 """Of the power iteration: what remains of a singular triple, as a share, and how often at most."""
 
 
@@ -17,21 +17,7 @@ def cells(study: Study) -> Iterator[Cell]:
     for t in theory.jacobian_levels:
         for backbone in study.budget.backbones:
             training = train_backbone(study, backbone)
-            spec = _spec(study, backbone, t)
+            spec = {**of_network(study, backbone, t), **UNTIL}
             more = {"n": theory.n_images, "n_jacobian": theory.n_jacobian}
             yield Cell("robustness", {**spec, **more}, uses=(training,))
             yield Cell("lipschitz", {**spec, "n": theory.n_jacobian}, uses=(training,))
-
-
-def _spec(study: Study, backbone: str, t: int) -> dict[str, Any]:
-    budget = study.budget
-    return {
-        "denoiser": study.diffusion(backbone),
-        "dataset": study.dataset,
-        "schedule": {"name": budget.schedule},
-        "t": t,
-        "micro_batch": budget.micro_batch,
-        "tolerance": TOLERANCE,
-        "iterations": ITERATIONS,
-        "seed": budget.seed,
-    }

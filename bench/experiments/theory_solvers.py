@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.api import Cell, Kind
+from bench.experiments.noised import of_network
 from bench.experiments.trained import train_backbone
 from bench.plan import Study
 from bench.registry import find
@@ -22,11 +23,11 @@ def cells(study: Study) -> Iterator[Cell]:
     for backbone in examined(study):
         training = train_backbone(study, backbone)
         for t in theory.solver_levels:
-            spec = _spec(study, backbone, t)
+            spec = of_network(study, backbone, t)
             more = {"n": theory.solver_images, "neighbours": theory.neighbours}
             for solvers in (_built_in(study), _apart(study)):
                 yield Cell("solvers", {**spec, **more, "solver": solvers}, uses=(training,))
-        timed = {**_spec(study, backbone, theory.solver_levels[0]), "n": 2, **_pace(study)}
+        timed = {**of_network(study, backbone, theory.solver_levels[0]), "n": 2, **_pace(study)}
         for solvers in (_built_in(study), _apart(study)):
             yield Cell("solver_times", {**timed, "solver": solvers}, uses=(training,), timing=True)
 
@@ -59,18 +60,6 @@ def _built_in(study: Study) -> list[dict[str, Any]]:
 
 def _apart(study: Study) -> list[dict[str, Any]]:
     return [{"name": APART, "tolerances": list(study.budget.theory.tolerances)}]
-
-
-def _spec(study: Study, backbone: str, t: int) -> dict[str, Any]:
-    budget = study.budget
-    return {
-        "denoiser": study.diffusion(backbone),
-        "dataset": study.dataset,
-        "schedule": {"name": budget.schedule},
-        "t": t,
-        "micro_batch": budget.micro_batch,
-        "seed": budget.seed,
-    }
 
 
 def _pace(study: Study) -> dict[str, Any]:

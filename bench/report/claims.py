@@ -13,6 +13,7 @@ from bench.report.claims_theory import THEORY, is_exact
 from bench.report.claims_theory import judge as judge_theory
 from bench.report.comparison import Table
 from bench.report.evidence import Evidence
+from bench.report.finding import Finding
 from bench.report.paper import published
 from bench.report.rows import RunLike, budget_measured
 from bench.report.theory import findings
@@ -101,7 +102,7 @@ def claims(run: RunLike, tables: Sequence[Table] | None = None) -> list[Claim]:
             evidence = judge_theory(run, name, decided)
         else:
             evidence = _evidence(run, name, tables, why=why)
-        budget = ANY if _is_free(name, evidence) else measured_under
+        budget = ANY if _is_free(name, evidence, decided) else measured_under
         found.append(
             Claim(
                 name,
@@ -126,8 +127,8 @@ def _evidence(run: RunLike, name: str, tables: Sequence[Table], *, why: str) -> 
     return CLAIMS[name](run)
 
 
-def _is_free(name: str, evidence: Evidence) -> bool:
+def _is_free(name: str, evidence: Evidence, decided: Sequence[Finding]) -> bool:
     """Return whether the budget does not matter: for what is counted, exact, or full width."""
     if name in FULL_WIDTH:
         return evidence.verdict.label is not Label.NOT_COMPARABLE
-    return is_counted(name) or is_exact(name)
+    return is_counted(name) or is_exact(name, decided)

@@ -10,13 +10,6 @@ from bench.report.rows import RunLike, budget_measured
 from bench.report.theory import COMMAND
 from bench.report.verdicts import Label, Verdict, differences, missing, overall, under
 
-EXACT = frozenset(
-    {
-        "second-order", "adjoint", "reverse-sde", "local-error", "perception-distortion",
-        "crossing",
-    }
-)  # fmt: skip
-"""Checks without a trained network: what they find holds whatever the budget is."""
 LABELS = {
     Holds.YES: Label.REPRODUCED,
     Holds.NO: Label.CONTRADICTED,
@@ -63,16 +56,20 @@ def judge(run: RunLike, claim: str, there: Sequence[Finding]) -> Evidence:
         claim: The claim.
         there: All findings of the run (`findings`).
     """
-    found = [one for one in there if any(_answers(one, ask) for ask in THEORY[claim])]
+    found = _deciding(claim, there)
     if not found:
         return Evidence("-", "-", missing(f"not measured in this run: {COMMAND}"))
     texts = " ".join(one.claim.found for one in found)
     return Evidence(texts, _counted(found), overall([_verdict(run, one) for one in found]))
 
 
-def is_exact(claim: str) -> bool:
+def is_exact(claim: str, there: Sequence[Finding]) -> bool:
     """Return whether a claim is decided without a trained network, whatever the budget is."""
-    return claim in THEORY and all(asked.check in EXACT for asked in THEORY[claim])
+    return claim in THEORY and all(one.exact for one in _deciding(claim, there))
+
+
+def _deciding(claim: str, there: Sequence[Finding]) -> list[Finding]:
+    return [one for one in there if any(_answers(one, ask) for ask in THEORY[claim])]
 
 
 def _answers(finding: Finding, asked: Asked) -> bool:
@@ -88,6 +85,6 @@ def _counted(found: list[Finding]) -> str:
 
 def _verdict(run: RunLike, finding: Finding) -> Verdict:
     verdict = Verdict(LABELS[finding.claim.holds], finding.claim.holds.value)
-    if finding.check in EXACT:
+    if finding.exact:
         return verdict
     return under(differences({"budget": (budget_measured(run), "paper")}), verdict)

@@ -15,6 +15,8 @@ class Finding:
     claim: Claim
     keys: tuple[str, ...] = ()
     """Of the records that it was read from."""
+    exact: bool = False
+    """Whether no trained network had a part in it: then it holds whatever the budget is."""
 
 
 def keys_of(*rows: pd.DataFrame) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def _finding(row: Mapping[str, object]) -> Finding:
     place, text, found = (str(row[name]) for name in ("place", "text", "found"))
     holds = row["holds"] if row["holds"] in set(Holds) else Holds.OPEN  # of another version
     claim = Claim(place, text, Holds(holds), found, known)
-    return Finding(text_of(row["check"]) or "", claim, (str(row["key"]),))
+    return Finding(text_of(row["check"]) or "", claim, (str(row["key"]),), exact=True)
 
 
 def curves_checked(run: RunLike) -> list[Curve]:
