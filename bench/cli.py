@@ -14,27 +14,10 @@ import typer
 
 from bench.api import BenchError
 from bench.commands.compare import compare
-from bench.commands.measure import measured
-from bench.commands.planning import plan, show_plan
+from bench.commands.planning import plan
+from bench.commands.running import run
 from bench.commands.score import score
-from bench.inputs import printable
-from bench.options import (
-    WORKERS,
-    BudgetName,
-    BudgetOption,
-    DatasetOption,
-    DeviceOption,
-    EngineOption,
-    FreshOption,
-    JsonOption,
-    OfflineOption,
-    OnlyOption,
-    OutOption,
-    SetOption,
-    SettingsOption,
-    Words,
-    WorkersOption,
-)
+from bench.options import JsonOption, OutOption
 from bench.stopping import EXIT_INTERRUPTED, interrupting
 
 EXIT_USAGE, EXIT_IO = 2, 74
@@ -50,82 +33,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def run(  # noqa: PLR0913 - an option each
-    experiments: Words,
-    budget: BudgetOption = BudgetName.SMOKE,
-    dataset: DatasetOption = None,
-    out: OutOption = None,
-    device: DeviceOption = "auto",
-    engine: EngineOption = None,
-    workers: WorkersOption = WORKERS,
-    only: OnlyOption = None,
-    settings: SettingsOption = None,
-    sets: SetOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and stop.")] = False,
-    fresh: FreshOption = False,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure what is missing, then write tables, figures and the report."""
-    from bench.session import chosen_budget, settle
-
-    said = [] if engine is None else [f"timing.engine={engine}"]
-    overrides = [*said, *(sets or [])]
-    chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=overrides)
-    session = settle(experiments, chosen, device=device, only=only, out=out)
-    if dry_run:
-        show_plan(session, workers, as_json)
-        return
-    raise typer.Exit(_run(session, workers, fresh=fresh, offline=offline, as_json=as_json))
-
-
-def _run(session, workers: int, *, fresh: bool, offline: bool, as_json: bool) -> int:
-    from rich.console import Console
-
-    from bench.report import write_report
-    from bench.report.classics import told as published_beside
-    from bench.report_stamp import report_is_current, stamp_report
-    from bench.session import exit_code, lacking
-
-    console = Console(stderr=as_json)
-    if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
-        console.print("note: the bm3d package is licensed for non-commercial use only")
-    if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
-        to_come = session.forecast(workers, fresh=fresh).words()
-        if to_come:
-            console.print(to_come, soft_wrap=True, highlight=False)
-    finished, display = measured(session, console, workers, fresh=fresh, offline=offline)
-    folders = session.folders
-    if not report_is_current(finished, folders):
-        write_report(finished, folders.report, tables_dir=folders.tables)
-        stamp_report(finished, folders)
-    counts = finished.manifest["counts"]
-    _warn_of_noise(console, finished)
-    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    for line in published_beside(finished):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{display.measured} cells measured of {len(session.plan)}: {told}")
-    console.print(f"tables: {folders.tables}", soft_wrap=True)
-    console.print(f"report: {folders.report / 'report.html'}", soft_wrap=True)
-    if as_json:
-        print(json.dumps({"run": str(folders.run), "counts": counts, "measured": display.measured}))
-    for reason in lacking(session, finished):
-        print(f"bench: {reason}", file=sys.stderr)
-    return exit_code(session, finished)
-
-
-def _warn_of_noise(console, run) -> None:
-    rows = [row for record in run.records for row in record["rows"] if row.get("noisy")]
-    if rows:
-        names = ", ".join(sorted({printable(row.get("backbone"), 40) for row in rows}))
-        console.print(
-            f"note: noisy timings ({names}); "
-            "measure again on an idle machine: --fresh --only 'latency*'",
-            markup=False,
-        )
-
-
+app.command()(run)
 app.command()(plan)
 app.command()(score)
 

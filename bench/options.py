@@ -16,6 +16,13 @@ class BudgetName(enum.StrEnum):
     PAPER = "paper"
 
 
+class ExecutorName(enum.StrEnum):
+    """Where cells are measured."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 Words = Annotated[
     list[str],
     typer.Argument(metavar="EXPERIMENT...", help="all, or names: `bench list experiment`"),
@@ -52,6 +59,13 @@ OfflineOption = Annotated[
 ]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Cells measured side by side.")
+]
+ExecutorOption = Annotated[
+    ExecutorName, typer.Option("--executor", help="Where: this machine, or a Ray cluster.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", metavar="HOST:PORT", help="Of the cluster, or auto; else one here."),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")]
 WORKERS = max(1, min(4, os.cpu_count() or 1))

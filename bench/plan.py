@@ -112,7 +112,12 @@ class Plan:
 
 
 def make_plan(
-    study: Study, experiments: Sequence[str], *, device: str = "cpu", only: str | None = None
+    study: Study,
+    experiments: Sequence[str],
+    *,
+    device: str = "cpu",
+    only: str | None = None,
+    machine: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Return the plan of some experiments.
 
@@ -121,6 +126,7 @@ def make_plan(
         experiments: Their names.
         device: "cpu" or "cuda"; part of every key.
         only: A pattern on cell labels (`*cunet*`); cells that the matching ones use stay.
+        machine: What the timings are of, part of their keys; by default this machine.
 
     Raises:
         BenchError: If a pattern matches nothing, or a plug-in does not exist.
@@ -131,17 +137,17 @@ def make_plan(
         wanted += [(experiment, cell) for cell in cells if _matches(cell, only)]
     if only is not None and not wanted:
         raise BenchError(f"--only '{only}' matches no cell; see the labels with --dry-run")
-    return _planned(wanted, device)
+    return _planned(wanted, _Keys(device, machine))
 
 
 def plan_of(cells: Iterable[Cell], *, purpose: str, device: str = "cpu") -> Plan:
     """Return the plan of some cells that no experiment names."""
-    return _planned([(purpose, cell) for cell in cells], device)
+    return _planned([(purpose, cell) for cell in cells], _Keys(device))
 
 
-def _planned(wanted: Iterable[tuple[str, Cell]], device: str) -> Plan:
+def _planned(wanted: Iterable[tuple[str, Cell]], keys: "_Keys") -> Plan:
     plan = Plan()
-    adder = _Adder(plan, _Keys(device))
+    adder = _Adder(plan, keys)
     for experiment, cell in wanted:
         adder.add(experiment, cell)
     return plan
@@ -199,8 +205,9 @@ class _Adder:
 class _Keys:
     """Computes keys; remembers data manifests."""
 
-    def __init__(self, device: str):
+    def __init__(self, device: str, machine: Mapping[str, Any] | None = None):
         self._device = device
+        self._machine = machine
         self._manifests: dict[str, tuple[Any, str]] = {}
         self._versions = provenance.deciding_versions()
 
@@ -228,7 +235,7 @@ class _Keys:
             "versions": self._versions,
         }
         if cell.timing:
-            basis["machine"] = provenance.machine()
+            basis["machine"] = self._machine or provenance.machine()
         return canonical.digest(basis), basis, unavailable
 
     def _manifest(self, kind: Kind, spec: Mapping[str, Any]) -> tuple[Any, str]:

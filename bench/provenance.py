@@ -68,6 +68,24 @@ def machine() -> dict[str, Any]:
     }
 
 
+def made(device: str, seconds: float, peak_rss_mib: float = 0) -> dict[str, Any]:
+    """Return what a record says of how it was made, here and now.
+
+    Args:
+        device: "cpu" or "cuda".
+        seconds: That it took.
+        peak_rss_mib: The most memory that was seen.
+    """
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "git": git(),
+        "device": device,
+        "seconds": round(seconds, 3),
+        "peak_rss_mib": peak_rss_mib,
+    }
+
+
 def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():

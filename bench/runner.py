@@ -1,7 +1,7 @@
 """Cells -> records: what is in the store is not redone, and one cell's fault loses no other.
 
-Quality cells run side by side, one worker process each; timing cells run last, one at a time, with
-the machine to themselves.
+Quality cells run side by side; timing cells run last, with a machine to themselves. Where, is the
+executor's.
 """
 
 import contextlib
@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from queue import SimpleQueue
 from typing import Any
 
 from bench import canonical
 from bench.errors import BenchError
+from bench.executor.executor import Executor, Seat
+from bench.executor.local import Local
 from bench.plan import Plan, Planned
-from bench.pool import Stopped, Worker
+from bench.pool import Stopped
 from bench.renewal import Renewal
 from bench.settling import Limits, Settled, Settler
 from bench.store import Record, Store
@@ -37,53 +38,66 @@ class Listener:
         """The run winds up: nothing more begins."""
 
 
+MOST_AT_ONCE = 4096
+"""Seats that are used, at most: each has a thread that waits."""
+
+
 @dataclass
 class Runner:
     """Measures the cells of one plan, once."""
 
     store: Store
     workers: int = 1
+    """Cells measured side by side on this machine, where no executor is named."""
     device: str = "cpu"
     limit_s: float = 3600.0
     memory_gib: float | None = None
     """Most memory of one cell; by default its part of the machine's."""
     fresh: bool = False
     listener: Listener = field(default_factory=Listener)
+    executor: Executor | None = None
     failed_again: list[Record] = field(default_factory=list, init=False)
     """Attempts that failed where an earlier one had succeeded, whose record stays."""
-    _free: "SimpleQueue[Worker]" = field(default_factory=SimpleQueue, init=False)
-    _all: list[Worker] = field(default_factory=list, init=False)
+    _where: Executor = field(init=False)
+    _begun: bool = field(default=False, init=False)
     _stopping: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._where = self.executor or Local(self.workers)
 
     def run(self, plan: Plan) -> dict[str, Record]:
         """Return key -> record for every cell of the plan.
 
         Raises:
+            BenchError: If a cell needs what no machine has.
             StorageError: If results cannot be written.
             KeyboardInterrupt: If `wind_up` was called; what is measured is in the store.
         """
-        if self._all:
+        if self._begun:
             raise RuntimeError("a runner runs once; make another")
+        self._begun = True
+        quality = {planned.key: planned for planned in plan if not planned.cell.timing}
+        timing = {planned.key: planned for planned in plan if planned.cell.timing}
+        _refuse_early_timings(quality)
         self.store.prepare()
-        logs = self.store.root / "logs"
-        self._all = [Worker(logs / f"worker-{index}.log") for index in range(self.workers)]
-        for worker in self._all:
-            self._free.put(worker)
-        settler = self._settler(plan)
         records: dict[str, Record] = {}
         try:
-            with ThreadPoolExecutor(self.workers) as threads:
+            self._where.prepare(plan, self.store)
+            settler = self._settler(plan)
+            with ThreadPoolExecutor(MOST_AT_ONCE) as threads:
+                run = _Phases(settler, records, threads)
                 try:
-                    self._together(plan, settler, records, threads)
+                    self._in_order(quality, run, lambda: self._where.seats)
+                    self._in_order(timing, run, lambda: self._where.timing_seats)
                 except BaseException:
-                    self._stop()  # unblocks the threads that wait for a worker
+                    self._stop()  # unblocks the threads that wait for an answer
                     threads.shutdown(cancel_futures=True)
                     raise
-            self._alone(plan, settler, records)
+            if self._stopping:
+                raise KeyboardInterrupt("the run was asked to stop")
         finally:
             self._stop()
-            for worker in self._all:
-                worker.release()
+            self._where.release()
         if settler.renewal is not None:
             settler.renewal.close()
         return {planned.key: records[planned.key] for planned in plan}
@@ -91,75 +105,52 @@ class Runner:
     def wind_up(self) -> None:
         """Begin nothing more; cells at hand save their place or finish. Any thread may call it."""
         self._stopping = True
-        for worker in self._all:
-            worker.pause()
+        self._where.wind_up()
         self._tell(self.listener.stopping)
 
     def _settler(self, plan: Plan) -> Settler:
         name = f"renewal-{canonical.digest(list(plan.cells))[:16]}.txt"
         renewal = Renewal(self.store.root / name) if self.fresh else None
-        limits = Limits(self.limit_s, self.memory_gib, self.workers)
+        limits = Limits(self.limit_s, self.memory_gib)
         settler = Settler(self.store, self.device, limits, renewal, frozenset(), self._go_on)
         missing = [planned for planned in plan if settler.known(planned) is None]
         read_from = frozenset(key for planned in missing for key in planned.uses)
         return replace(settler, read_from=read_from)
 
-    def _together(
-        self,
-        plan: Plan,
-        settler: Settler,
-        records: dict[str, Record],
-        threads: ThreadPoolExecutor,
+    def _in_order(
+        self, cells: Mapping[str, Planned], run: "_Phases", seats: Callable[[], int]
     ) -> None:
-        """Run quality cells as soon as what they use is there."""
-        cells = {planned.key: planned for planned in plan if not planned.cell.timing}
-        for planned in cells.values():
-            if not cells.keys() >= set(planned.uses):
-                raise BenchError(f"'{planned.cell.label}' uses a timing cell, which runs last")
-        order = TopologicalSorter({key: planned.uses for key, planned in cells.items()})
+        """Run cells as soon as what they use is there, as many at once as there are seats."""
+        order = TopologicalSorter(
+            {key: set(planned.uses) & cells.keys() for key, planned in cells.items()}
+        )
         order.prepare()
         ready: list[str] = []
         running: dict[Future[Settled], Planned] = {}
         while order.is_active() and not (self._stopping and not running):
             ready += order.get_ready()
-            while ready and len(running) < self.workers and not self._stopping:
+            while ready and len(running) < min(seats(), MOST_AT_ONCE) and not self._stopping:
                 planned = cells[ready.pop(0)]
-                used = {key: records[key] for key in planned.uses}
-                running[threads.submit(self._settle, settler, planned, used)] = planned
+                used = {key: run.records[key] for key in planned.uses}
+                running[run.threads.submit(self._settle, run.settler, planned, used)] = planned
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 planned = running.pop(future)
                 with self._stopped_is_expected():
-                    self._finish(planned, records, future.result())
+                    self._finish(planned, run.records, future.result())
                     order.done(planned.key)
-
-    def _alone(self, plan: Plan, settler: Settler, records: dict[str, Record]) -> None:
-        """Run timing cells, one at a time.
-
-        Raises:
-            KeyboardInterrupt: If the run is being stopped.
-        """
-        for planned in plan:
-            if planned.cell.timing and not self._stopping:
-                with self._stopped_is_expected():
-                    self._finish(planned, records, self._settle(settler, planned, records))
-        if self._stopping:
-            raise KeyboardInterrupt("the run was asked to stop")
 
     def _settle(self, settler: Settler, planned: Planned, used: Mapping[str, Record]) -> Settled:
         def progress(done: int, total: int) -> None:
             self._tell(self.listener.advanced, planned, done, total)
 
         @contextlib.contextmanager
-        def borrowed() -> Iterator[Worker]:
-            worker = self._free.get()
-            try:
+        def taken() -> Iterator[Seat]:
+            with self._where.seat(planned, self._go_on) as seat:
                 self._tell(self.listener.started, planned)
-                yield worker
-            finally:
-                self._free.put(worker)
+                yield seat
 
-        return settler.settle(planned, used, borrowed, progress)
+        return settler.settle(planned, used, taken, progress)
 
     def _finish(self, planned: Planned, records: dict[str, Record], settled: Settled) -> None:
         records[planned.key] = settled.record
@@ -189,5 +180,19 @@ class Runner:
 
     def _stop(self) -> None:
         self._stopping = True
-        for worker in self._all:
-            worker.close()
+        self._where.close()
+
+
+@dataclass(frozen=True)
+class _Phases:
+    """What both phases of a run share."""
+
+    settler: Settler
+    records: dict[str, Record]
+    threads: ThreadPoolExecutor
+
+
+def _refuse_early_timings(quality: Mapping[str, Planned]) -> None:
+    for planned in quality.values():
+        if not quality.keys() >= set(planned.uses):
+            raise BenchError(f"'{planned.cell.label}' uses a timing cell, which runs last")

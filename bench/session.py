@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench import assets, canonical, merkle, provenance, weights
 from bench.api import Kind
 from bench.budget import Budget, changed_settings, load_budget, read_settings
+from bench.device import chosen_device
 from bench.disk import made_writable, read_plain
 from bench.errors import BenchError
 from bench.plan import Plan, chosen_experiments, findings, make_plan, plugins, study_for
@@ -25,6 +26,7 @@ from bench.store import Record, Store
 from bench.trust import CANARY, failed_canary
 
 if TYPE_CHECKING:
+    from bench.executor.executor import Executor
     from bench.forecast.forecast import Forecast
 
 LIMITS = ("cell_limit_s", "cell_memory_gib")
@@ -68,6 +70,8 @@ class Session:
     plan: Plan
     folders: Folders
     device: str
+    place: "Executor | None" = None
+    """Where cells are measured, if not on this machine."""
 
     def measure(self, listener: Listener, *, workers: int, fresh: bool) -> Run:
         """Measure what is missing, write the manifest and return the run."""
@@ -84,6 +88,7 @@ class Session:
             memory_gib=self.budget.cell_memory_gib,
             fresh=fresh,
             listener=listener,
+            executor=self.place,
         )
         with wound_up_by_signals(runner.wind_up):
             records = runner.run(self.plan)
@@ -195,7 +200,13 @@ def chosen_budget(
 
 
 def settle(
-    words: Sequence[str], chosen: Budget, *, device: str, only: str | None, out: Path | None
+    words: Sequence[str],
+    chosen: Budget,
+    *,
+    device: str,
+    only: str | None,
+    out: Path | None,
+    place: "Executor | None" = None,
 ) -> Session:
     """Turn what a person asked for into a session.
 
@@ -203,12 +214,14 @@ def settle(
         BenchError: If a name or a pattern is not known.
     """
     experiments = chosen_experiments(words)
-    device = choose_device(device)
+    device = chosen_device(device) if place is None else place.device(device)
+    machine = provenance.machine() if place is None else place.machine()
     study = study_for(chosen)
-    plan = make_plan(study, experiments, device=device, only=only)
+    plan = make_plan(study, experiments, device=device, only=only, machine=machine)
     folders = Folders.of(out, run_name(words, chosen, only))
     changed = tuple(changed_settings(chosen))
-    return Session(study.budget, changed, study.same_data, experiments, plan, folders, device)
+    same_data = study.same_data
+    return Session(study.budget, changed, same_data, experiments, plan, folders, device, place)
 
 
 def run_name(words: Sequence[str], budget: Budget, only: str | None) -> str:
@@ -221,28 +234,6 @@ def run_name(words: Sequence[str], budget: Budget, only: str | None) -> str:
         deciding = budget.model_dump(mode="json", exclude=set(LIMITS))
         name += f"-{canonical.digest([deciding, only])[:8]}"
     return name
-
-
-def choose_device(asked: str) -> str:
-    """Return "cpu" or "cuda".
-
-    Raises:
-        BenchError: If the device is unknown, or CUDA is asked for where there is none.
-    """
-    if asked not in ("auto", "cpu", "cuda"):
-        raise BenchError(f"--device {asked}: expected auto, cpu or cuda")
-    if asked == "cpu":
-        return asked
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if asked == "cuda":
-        raise BenchError(
-            "--device cuda: torch finds no CUDA device here; use --device cpu, or install a CUDA "
-            "build of torch"
-        )
-    return "cpu"
 
 
 def provide_weights(session: Session, *, offline: bool) -> list[str]:

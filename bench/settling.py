@@ -2,19 +2,18 @@
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench import provenance
 from bench.errors import BenchError, StorageError
-from bench.limits import memory_limit
-from bench.locks import machine_lock
+from bench.executor.executor import Answer, Progress, Seat
 from bench.plan import Planned
-from bench.pool import Stopped, Worker
+from bench.pool import Stopped
 from bench.renewal import Renewal
 from bench.store import Record, Store
 from bench.wire import data_of
@@ -34,8 +33,6 @@ class Limits:
     seconds: float
     memory_gib: float | None
     """Most memory of one cell; by default its part of the machine's."""
-    sharing: int
-    """Cells that are measured at once."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +64,15 @@ class Settler:
         self,
         planned: Planned,
         used: Mapping[str, Record],
-        borrowed: Callable[[], contextlib.AbstractContextManager[Worker]],
-        progress: Callable[[int, int], None],
+        taken: Callable[[], contextlib.AbstractContextManager[Seat]],
+        progress: Progress,
     ) -> Settled:
         """Return a cell's record.
 
         Args:
             planned: The cell.
             used: Records of the cells that it uses.
-            borrowed: Gives a worker once one is free.
+            taken: Gives a seat once one is free.
             progress: Told how far the cell is.
 
         Raises:
@@ -91,12 +88,9 @@ class Settler:
             if known is not None:
                 return Settled(known)
             if reason:
-                return self._keep(planned, {"status": "skipped", "reason": reason}, 0.0)
-            with (
-                machine_lock(alone=planned.cell.timing, wanted=self.go_on),
-                borrowed() as worker,
-            ):
-                return self._measure(planned, worker, progress)
+                return self._skip(planned, reason)
+            with taken() as seat:
+                return self._measure(planned, seat, progress)
 
     def known(self, planned: Planned) -> Record | None:
         """Return the record that this run takes over, if there is one."""
@@ -126,17 +120,14 @@ class Settler:
         finally:
             lock.release()
 
-    def _measure(
-        self, planned: Planned, worker: Worker, progress: Callable[[int, int], None]
-    ) -> Settled:
+    def _measure(self, planned: Planned, seat: Seat, progress: Progress) -> Settled:
         self.go_on()
-        started = time.monotonic()
-        answer = self._ask(planned, worker, progress)
+        answer = self._ask(planned, seat, progress)
         if answer["status"] == PAUSED:
             raise Stopped("the cell goes on in another run")
         if answer["status"] == "crashed":
             self.go_on()  # a worker that this run ended is no fault of the cell
-        settled = self._keep(planned, answer, time.monotonic() - started)
+        settled = self._keep(planned, answer)
         shutil.rmtree(self.store.work(planned.key), ignore_errors=True)
         if answer["status"] == "ok":
             shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
@@ -144,73 +135,72 @@ class Settler:
             self.renewal.done(planned.key)
         return settled
 
-    def _ask(
-        self, planned: Planned, worker: Worker, progress: Callable[[int, int], None]
-    ) -> dict[str, Any]:
-        """Have a worker measure a cell into an empty folder."""
-        made = self.store.work(planned.key)
-        shutil.rmtree(made, ignore_errors=True)
+    def _ask(self, planned: Planned, seat: Seat, progress: Progress) -> Answer:
+        """Have a cell measured into an empty folder."""
+        folder = self.store.work(planned.key)
+        shutil.rmtree(folder, ignore_errors=True)
         if self.renewal is not None and not self.renewal.has_begun(planned.key):
             shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
             self.renewal.begin(planned.key)
         try:
-            made.mkdir(parents=True)
+            folder.mkdir(parents=True)
         except OSError as error:
-            raise StorageError(f"cannot make {made}: {error.strerror or error}") from error
+            raise StorageError(f"cannot make {folder}: {error.strerror or error}") from error
         request = {
             "key": planned.key,
             "cell": data_of(planned.cell),
             "keys": list(planned.uses),
             "store": str(self.store.root),
-            "folder": str(made),
+            "folder": str(folder),
             "device": self.device,
             "threads": 1,
-            "limit_bytes": memory_limit(
-                self.limits.memory_gib, 1 if planned.cell.timing else self.limits.sharing
-            ),
+            "limit_s": self.limits.seconds,
+            "memory_gib": self.limits.memory_gib,
+            "alone": planned.cell.timing,
         }
-        return worker.run(request, progress, limit_s=self.limits.seconds)
+        return seat.run(request, progress)
 
-    def _keep(self, planned: Planned, answer: dict[str, Any], seconds: float) -> Settled:
+    def _skip(self, planned: Planned, reason: str) -> Settled:
+        """Say why a cell is not measured, unless it was at another time."""
+        made = provenance.made(self.device, 0.0)
+        record = _completed(planned, {"status": "skipped", "reason": reason, "made": made})
+        return self._unless_known(planned, record, measured=False)
+
+    def _keep(self, planned: Planned, answer: Answer) -> Settled:
         """Write an answer as a record; what failed does not replace what is whole."""
-        files = answer.pop("files", {})
-        record = self._completed(planned, answer, seconds)
-        measured = record["status"] != "skipped" or seconds > 0
+        files, folder = answer["files"], Path(answer["folder"])
+        record = _completed(planned, answer)
         try:
             if record["status"] == "ok":
-                made = self.store.work(planned.key)
-                return Settled(self.store.replace(record, made, files), measured)
+                return Settled(self.store.replace(record, folder, files), measured=True)
         except StorageError:
             raise
         except BenchError as unfit:  # a row or a file that no record can hold: the cell's fault
             record |= {"status": "failed", "reason": str(unfit), "rows": []}
+        return self._unless_known(planned, record, measured=True)
+
+    def _unless_known(self, planned: Planned, record: Record, *, measured: bool) -> Settled:
         earlier = self._whole(planned.key)
         if earlier is not None and earlier["status"] == "ok":
             return Settled(earlier, measured, attempt=record)
         return Settled(self.store.put(record), measured)
 
-    def _completed(self, planned: Planned, answer: dict[str, Any], seconds: float) -> Record:
-        peak = answer.pop("peak_rss_mib", 0)
-        return {
-            "rows": [],
-            **answer,
-            "files": {},
-            "key": planned.key,
-            "task": planned.cell.task,
-            "label": planned.cell.label,
-            "spec": dict(planned.cell.spec),
-            "uses": list(planned.uses),
-            "basis": dict(planned.basis),
-            "timing": planned.cell.timing,
-            "made": {
-                "machine": provenance.machine(),
-                "versions": provenance.versions(),
-                "git": provenance.git(),
-                "device": self.device,
-                "seconds": round(seconds, 3),
-                "peak_rss_mib": peak,
-            },
-        }
+
+def _completed(planned: Planned, answer: Mapping[str, Any]) -> Record:
+    """Return the record that an answer stands for, its files left out."""
+    told = {name: value for name, value in answer.items() if name != "folder"}
+    return {
+        "rows": [],
+        **told,
+        "files": {},
+        "key": planned.key,
+        "task": planned.cell.task,
+        "label": planned.cell.label,
+        "spec": dict(planned.cell.spec),
+        "uses": list(planned.uses),
+        "basis": dict(planned.basis),
+        "timing": planned.cell.timing,
+    }
 
 
 def _unmet(planned: Planned, used: Mapping[str, Record]) -> str:

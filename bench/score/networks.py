@@ -16,6 +16,7 @@ from typing import Any
 from bench import assets, code
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.canonical import digest
+from bench.device import chosen_device
 from bench.experiments import cells
 from bench.inputs import printable, read_whole, unreadable
 from bench.installation import is_installed, version
@@ -24,7 +25,7 @@ from bench.registry import find, unknown
 from bench.score.declared import conventions
 from bench.score.plan import SCORE, session_of, study_of
 from bench.score.samples import note_place
-from bench.session import Session, choose_device
+from bench.session import Session
 
 RANGES = {"-1,1": -1.0, "0,1": 0.0}
 """The range of clean images that the network was trained on -> its lower end."""
@@ -87,7 +88,7 @@ def settle_denoiser(
         dataset, size,
         ["schedule=sigmoid", f"denoising.n_images={n}", f"denoising.classic_levels={words}"],
     )  # fmt: skip
-    device = choose_device(device)
+    device = chosen_device(device)
     wanted = list(cells.canaries(study))
     for t in study.budget.denoising.classic_levels:
         wanted += [cells.denoise(study, reference, t) for reference in REFERENCES]

@@ -7,12 +7,13 @@ from typing import Any
 
 from bench.api import BenchError, Cell, Kind
 from bench.budget import Budget, load_budget
+from bench.device import chosen_device
 from bench.experiments import cells
 from bench.plan import Plan, Study, plan_of
 from bench.registry import build, find
 from bench.score.conventions import Conventions
 from bench.score.samples import Found, Wanted, look, remember
-from bench.session import Folders, Session, choose_device
+from bench.session import Folders, Session
 
 BLOCKS = 10
 """Of the jackknife: a set is scored from two pictures in each on."""
@@ -63,7 +64,7 @@ def settle_score(asked: Asked, *, device: str, out: Path | None) -> Session:
         study.channels, asked.resize,
     )  # fmt: skip
     remember(found, asked.path)
-    device = choose_device(device)
+    device = chosen_device(device)
     plan = plan_of(
         [*cells.canaries(study), score_cell(study, wanted, n)], purpose=SCORE, device=device
     )
