@@ -18,6 +18,8 @@ def write_report(
 ) -> list[Path]:
     """Write everything about a run; equal runs give equal bytes.
 
+    What an earlier report wrote there and this one does not is removed, unless it was changed.
+
     Args:
         run: What `bench.runs.load_run` returns.
         out: Where what follows goes unless told otherwise.
@@ -32,13 +34,21 @@ def write_report(
     from bench.report.page import write_pages
     from bench.report.plots import write_figures
     from bench.report.tables import tables, write_tables
+    from bench.report.written import clear_stale
 
+    folders = {
+        "tables": tables_dir or out / "tables",
+        "figures": figures_dir or out / "figures",
+        "page": page_dir or out,
+    }
     run = snapshot(run)
     found = tables(run)
-    written: list[Path] = write_tables(found, tables_dir or out / "tables")
-    drawn = write_figures(run, figures_dir or out / "figures")
+    written: list[Path] = write_tables(found, folders["tables"])
+    drawn = write_figures(run, folders["figures"])
     written += _files(one.files for one in drawn)
-    return written + write_pages(run, found, drawn, page_dir or out)
+    written += write_pages(run, found, drawn, folders["page"])
+    clear_stale(folders, written, folders["page"])
+    return written
 
 
 def _files(groups: Iterable[Iterable[Path]]) -> list[Path]:

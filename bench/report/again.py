@@ -13,6 +13,8 @@ FLAGS = ("--fresh", "--offline", "--json", "--quiet", "-q")
 LEFT_OUT = ("--out", "--only", "--workers", "--fresh", "--json", "--quiet", "-q")
 """Options of a run that another one need not have."""
 RUN = ("python", "-m", "bench", "run")
+TABLE4 = ("table4", "")
+ADJOINT = ("theory", "theory adjoint*")
 COUNTED, TIMED = ("table5", "cost*"), ("table5", "latency*")
 CLAIMS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -26,13 +28,22 @@ CLAIMS: Mapping[str, tuple[str, str]] = MappingProxyType(
         **{"compatible": ("samplers", ""), "gpu-solvers": ("speed", "")},
         **dict.fromkeys(("fewer-steps", "similar-fid", "time-30", "time-80"), ("table1", "")),
         **dict.fromkeys(("ablation", "table1-numbers"), ("table1", "")),
-        **dict.fromkeys(("ssim-unet", "lpips-cunet", "ssim-psnr"), ("table2", "")),
+        **dict.fromkeys(("ssim-unet", "lpips-cunet"), ("table2", "")),
         **dict.fromkeys(("matches-denoising", "table2-numbers"), ("table2", "")),
         **dict.fromkeys(("restore-fewer-steps", "restore-faster"), ("table3", "")),
         **{"table3-numbers": ("table3", ""), "blur-unnatural": ("figures", "")},
-        **dict.fromkeys(("low-noise-best", "high-noise-ssim", "high-noise-lpips"), ("table4", "")),
-        **dict.fromkeys(("generalises", "table4-ranks", "table4-numbers"), ("table4", "")),
+        **dict.fromkeys(("low-noise-best", "high-noise-ssim", "high-noise-lpips"), TABLE4),
+        **dict.fromkeys(("generalises", "table4-ranks", "table4-numbers", "ssim-psnr"), TABLE4),
         "better-denoiser": ("theory", "convergence*"),
+        **dict.fromkeys(("noise-robust", "bounded"), ("theory", "robustness*")),
+        **dict.fromkeys(("over-smoothing", "detail"), ("theory", "smoothing*")),
+        "posterior-mean": ("theory", "posterior*"),
+        "second-order": ("theory", "theory second-order*"),
+        **dict.fromkeys(("constant-memory", "first-order-adjoint", "adjoint-cheaper"), ADJOINT),
+        **dict.fromkeys(("sde-split", "ode-less-accurate"), ("theory", "theory reverse-sde*")),
+        "beyond-homeomorphisms": ("theory", "theory crossing*"),
+        "local-global": ("theory", "theory local-error*"),
+        "trade-off-convex": ("theory", "theory perception-distortion*"),
     }
 )
 """Claim -> the experiment that decides it, and which of its cells; all others are of `theory`."""
@@ -78,7 +89,7 @@ def again(run: RunLike, experiments: Sequence[str], only: str = "") -> str:
     Args:
         run: The run.
         experiments: What to run; what the run ran where there are none.
-        only: A pattern of labels.
+        only: A pattern of labels; without one and without experiments the run's own.
     """
     try:
         words = shlex.split(str(run.manifest.get("command") or ""))
@@ -88,12 +99,13 @@ def again(run: RunLike, experiments: Sequence[str], only: str = "") -> str:
         words = [*RUN]
         if not experiments:
             return ""
-    named, options = _parted(words[len(RUN) :])
+    left_out = [word for word in LEFT_OUT if experiments or only or word != "--only"]
+    named, options = _parted(words[len(RUN) :], left_out)
     parts = [*RUN, *(experiments or named), *options, *(["--only", only] if only else [])]
     return " ".join(quoted(part) for part in parts)
 
 
-def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def _parted(words: Sequence[str], left_out: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the names of experiments and the options that are kept."""
     named: list[str] = []
     options: list[str] = []
@@ -105,7 +117,7 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
         group = [word]
         if word not in FLAGS and "=" not in word:
             group += [value for value in [next(rest, None)] if value is not None]
-        options += [] if word.partition("=")[0] in LEFT_OUT else group
+        options += [] if word.partition("=")[0] in left_out else group
     return named, options
 
 

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.checked import Holds
-from bench.report.evidence import Evidence
+from bench.report.evidence import NOTHING, Evidence
 from bench.report.finding import Finding
 from bench.report.rows import RunLike, budget_measured
-from bench.report.theory import COMMAND
-from bench.report.verdicts import Label, Verdict, differences, missing, overall, under
+from bench.report.verdicts import Label, Verdict, differences, overall, under
 
 LABELS = {
     Holds.YES: Label.REPRODUCED,
@@ -27,6 +26,33 @@ class Asked:
     text: str = ""
 
 
+PARTS = {
+    "for as many updates": "equal updates",
+    "with as many multiply-adds": "equal multiply-adds",
+    "Trained for as long": "equal time",
+    "with equal updates": "equal updates",
+    "with equal multiply-adds": "equal multiply-adds",
+    "with equal wall-clock time": "equal time",
+    "random perturbations": "random perturbations",
+    "the worst perturbation": "the worst perturbation",
+    "released network": "the released network",
+    "A block is a second-order ODE": "the block as described",
+    "the right start": "the right start",
+    "too wide": "a start too wide",
+    "solvers of the block": "solvers of the block",
+    "samplers": "samplers",
+    "squared error and Wasserstein-2": "squared error",
+    "Combinations": "combinations as bounds",
+    "With total variation": "total variation",
+}
+"""What a finding's text or place holds -> which of a claim's findings it is, in a few words."""
+SAID = {
+    Holds.YES: "hold",
+    Holds.PARTLY: "in part",
+    Holds.NO: "not so",
+    Holds.OPEN: "not decided",
+}
+"""How the findings of a claim came out, in the order in which a row tells it."""
 THEORY: dict[str, tuple[Asked, ...]] = {
     "converges-faster": (Asked("convergence", "Abstract"),),
     "noise-robust": (Asked("robustness", text="The continuous U-Net is more robust"),),
@@ -58,8 +84,8 @@ def judge(run: RunLike, claim: str, there: Sequence[Finding]) -> Evidence:
     """
     found = _deciding(claim, there)
     if not found:
-        return Evidence("-", "-", missing(f"not measured in this run: {COMMAND}"))
-    texts = " ".join(one.claim.found for one in found)
+        return NOTHING
+    texts = " ".join([*_split(found), *(one.claim.found for one in found)])
     return Evidence(texts, _counted(found), overall([_verdict(run, one) for one in found]))
 
 
@@ -76,6 +102,25 @@ def _answers(finding: Finding, asked: Asked) -> bool:
     claim = finding.claim
     begins = claim.place.startswith(asked.place) and claim.text.startswith(asked.text)
     return finding.check == asked.check and begins
+
+
+def _split(found: Sequence[Finding]) -> list[str]:
+    """Return in a sentence which of several findings hold; the verdict is the least favourable."""
+    if len(found) < 2:
+        return []
+    told = []
+    for holds, words in SAID.items():
+        names = [part_of(one) for one in found if one.claim.holds is holds]
+        if names or holds is Holds.YES:
+            head = f"{len(names)} of {len(found)} {words}" if holds is Holds.YES else words
+            told.append(f"{head}: {', '.join(names)}" if names else head)
+    return [f"{'; '.join(told)}."]
+
+
+def part_of(finding: Finding) -> str:
+    """Return which of a claim's findings one is, in a few words; else where it is said."""
+    said = f"{finding.claim.place} {finding.claim.text}"
+    return next((words for part, words in PARTS.items() if part in said), finding.claim.place)
 
 
 def _counted(found: list[Finding]) -> str:

@@ -14,6 +14,7 @@ from bench.report import style
 from bench.report.autopsy import TABLES, Step, Waterfall, waterfalls
 from bench.report.autopsy_tables import COMMAND, digits_of, metric_name, place_words, signed
 from bench.report.rows import RunLike
+from bench.report.vector import HALO
 
 UP, DOWN, TOTAL = "#004488", "#BB5566", "#444444"
 LEFT = "#DDAA33"
@@ -21,7 +22,7 @@ LEFT = "#DDAA33"
 HEIGHT = 0.62
 """Of a bar, as a share of its line."""
 COLUMNS = 3
-HALO = withStroke(linewidth=2, foreground="white")
+RIM = withStroke(linewidth=2, foreground="white")
 WORDS = {
     "schedule": "noise schedule",
     "window": "SSIM window",
@@ -179,7 +180,7 @@ def _whisker(axes: Axes, line: int, start: float, step: Step) -> None:
     """Draw a contribution's 95 % interval, and what single images give."""
     if step.low is not None and step.high is not None:
         ends = (start + step.low, start + step.high)
-        axes.plot(ends, (line, line), color=style.INK, linewidth=1.0, path_effects=[HALO])
+        axes.plot(ends, (line, line), color=style.INK, linewidth=1.0, path_effects=[RIM])
     if step.each:
         points = [start + value for value in step.each]
         axes.plot(points, [line] * len(points), "|", color=style.INK, markersize=5)
@@ -208,5 +209,5 @@ def _beside(axes: Axes, line: int, x: float, text: str, *, colour: str, right: b
         va="center",
         fontsize=6.5,
         color=colour,
-        path_effects=[HALO],
+        gid=HALO,
     )

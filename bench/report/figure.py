@@ -31,8 +31,16 @@ class Drawn:
 
     @property
     def png(self) -> Path | None:
-        """The picture for the page."""
-        return next((path for path in self.files if path.suffix == ".png"), None)
+        """The picture in dots."""
+        return self._file(".png")
+
+    @property
+    def svg(self) -> Path | None:
+        """The picture in lines."""
+        return self._file(".svg")
+
+    def _file(self, suffix: str) -> Path | None:
+        return next((path for path in self.files if path.suffix == suffix), None)
 
 
 LACKING = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)

@@ -28,6 +28,7 @@ from bench.report.verdicts import Label
 
 BEGIN, END = "<!-- first screen of: {} -->", "<!-- end of the first screen -->"
 BLOCK = re.compile(rf"{BEGIN.format('([^>]*?)')}\n(.*?){END}", re.DOTALL)
+SPEED = "faster"
 MOST = 170
 """Characters of a cell; the report has all of it."""
 METRICS = MappingProxyType(
@@ -51,7 +52,9 @@ def markdown(*runs: RunLike) -> str:
         used.add(place)
         rows.append(_row(judged[place][name], paper[name], claim_again(fixed[place], name)))
     header = ("The paper says", "Its number", "Here", "N", "Verdict and cause", "Run it")
+    first = min(range(len(judged)), key=lambda i: _rank(judged[i][SPEED]))
     parts = [
+        _answer(fixed[first], judged[first][SPEED]),
         *(_about(fixed[place]) for place in sorted(used)),
         table_text(header, rows),
         *_table5(fixed),
@@ -65,12 +68,23 @@ def _rank(claim: Claim) -> int:
     return 2 if label is Label.MISSING else int(label is Label.NOT_COMPARABLE)
 
 
+def _answer(run: RunLike, claim: Claim) -> str:
+    """Return in a line whether the claim of speed is true, by how much, where, and how to see."""
+    found = claim.verdict.reason if claim.measured == "-" else claim.measured
+    return (
+        f"**Is the cU-Net faster? {escape_markdown(verdict_words(claim).capitalize())}:** "
+        f"{escape_markdown(found)}, on {escape_markdown(machine(run))}. "
+        f"Run it: {code(claim_again(run, SPEED))}\n"
+    )
+
+
 def _about(run: RunLike) -> str:
     """Return where the numbers come from, in a line."""
     name = escape_markdown(data_words(run, dataset(run)))
     return (
-        f"Measured on {escape_markdown(machine(run))}; {escape_markdown(budget_measured(run))} "
-        f"budget, {name}: {code(again(run, []))}\n"
+        f"Measured on {escape_markdown(machine(run))}; budget: "
+        f"{escape_markdown(budget_measured(run))}; data: {name}; command: "
+        f"{code(again(run, []))}\n"
     )
 
 

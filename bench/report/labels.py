@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
+from matplotlib.lines import Line2D
 
 from bench.report.names import printed
 from bench.report.style import look
+from bench.report.vector import HALO
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
@@ -96,7 +97,8 @@ def line_ends(axes: Axes, ends: Sequence[Named], *, size: float, weight: str = "
         drawn = np.concatenate([drawn, taken])
         for i, height in zip(members, heights, strict=True):
             place = column + 7 / max(wide, 1.0), height
-            _line_end(axes, ends[i], place, size=size, weight=weight)
+            ways, gap = (points[i], place), 2 / max(wide, 1.0)
+            _line_end(axes, ends[i], ways, gap=gap, size=size, weight=weight)
 
 
 def _columns(
@@ -158,21 +160,22 @@ def _aside(
 
 
 def _line_end(
-    axes: Axes, end: Named, place: tuple[float, float], *, size: float, weight: str
+    axes: Axes,
+    end: Named,
+    ways: Sequence[tuple[float, ...]],
+    *,
+    gap: float,
+    size: float,
+    weight: str,
 ) -> None:
-    axes.annotate(
-        end.text,
-        (end.x, end.y),
-        xytext=place,
-        textcoords="axes fraction",
-        color=end.colour,
-        va="center",
-        fontsize=size,
-        fontweight=weight,
-        annotation_clip=False,
-        path_effects=[withStroke(linewidth=2, foreground="white")] if place[0] < 1 else None,
-        arrowprops={"arrowstyle": "-", "color": end.colour, "lw": 0.5, "alpha": 0.6},
-    )
+    """Write a text, and a thin line to it, up to a gap, from where its own ends: both `ways`."""
+    (x, y), (left, height) = ways
+    # A line of its own: to find where an arrow leaves its text takes as long as to draw a panel.
+    look = {"color": end.colour, "linewidth": 0.5, "alpha": 0.6, "clip_on": False}
+    axes.add_artist(Line2D((x, left - gap), (y, height), transform=axes.transAxes, **look))
+    letters = {"color": end.colour, "va": "center", "fontsize": size, "fontweight": weight}
+    rim = HALO if left < 1 else None
+    axes.text(left, height, end.text, transform=axes.transAxes, gid=rim, **letters)
 
 
 Box = tuple[float, float, float, float]
@@ -257,7 +260,7 @@ def _text(
         ha="left" if side > 0 else "right" if side < 0 else "center",
         fontsize=7,
         color=colour,
-        path_effects=[withStroke(linewidth=2, foreground="white")],
+        gid=HALO,
         arrowprops=line if math.hypot(offset[0], offset[1] + 4) > 11 else None,
     )
 

@@ -136,6 +136,10 @@ const opened = () => {
   const summary = place.querySelector(":scope > summary");
   if (summary) summary.focus({ preventScroll: true });
 };
+for (const link of document.querySelectorAll('.numbers a[href^="#record-"]')) {
+  const place = document.getElementById(link.hash.slice(1));
+  if (place) link.title = place.querySelector("summary").textContent.trim();
+}
 addEventListener("hashchange", opened);
 opened();
 addEventListener("beforeprint", () => {

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ CSS_PER_PIXEL = 0.66
 """Figures have 200 pixels an inch, and 8 point letters: about 15 pixels high on the page."""
 LIMIT = 3_800_000
 """Bytes of all pictures in the page together, encoded; with the rest it stays below 5 MiB."""
+LONG = 80
+"""Characters of a fact that is written once and linked, where several records have it."""
 PAPER = "The Missing U for Efficient Diffusion Models"
 PAPER_URL = "https://arxiv.org/abs/2310.20092"
 
@@ -132,7 +135,7 @@ def render(
         script=markupsafe.Markup(script),
         script_hash=policy_hash(script),
         panels=panels,
-        labels={panel.anchor: panel.label for panel in panels},
+        shared=shared_facts(panels),
         headline=[c for c in judged if c.id in HEADLINE],
         further=[c for c in judged if c.id not in HEADLINE],
         # Our own writer escapes every cell of a layout (formats.py).
@@ -142,6 +145,12 @@ def render(
         figures=[(one, uris[id(one)], css_width(one.png)) for one in pictures],
         missing=[one for one in drawn if not one.png],
     )
+
+
+def shared_facts(panels: Sequence[Panel]) -> dict[tuple[str, str], int]:
+    """Return the long facts that several records have, by name and value, with their numbers."""
+    found = Counter(fact for panel in panels for fact in panel.facts if len(fact[1]) >= LONG)
+    return {fact: i for i, fact in enumerate(sorted(f for f, n in found.items() if n > 1), 1)}
 
 
 def policy_hash(text: str) -> str:
@@ -179,15 +188,24 @@ def judged_lines(table: Table) -> list[dict[str, Any]]:
 
 
 def embedded(pictures: Sequence[Drawn]) -> list[str]:
-    """Return the pictures as data URIs; where they are too large together, the largest reduced."""
+    """Return the pictures as data URIs, drawn in lines where that is smaller than in dots.
+
+    Where they are too large together, the largest are reduced.
+    """
     whole = [one.png.read_bytes() for one in pictures if one.png]
-    contents = list(whole)
+    lines = [one.svg.read_bytes() if one.svg else None for one in pictures if one.png]
+    contents = [min(filter(None, pair), key=len) for pair in zip(lines, whole, strict=True)]
     for share in (1.0, 0.8, 0.64, 0.5, 0.4, 0.3, 0.2):
         chosen = _too_large(contents)
         small = side_by_side([partial(reduced, whole[i], share) for i in chosen])
         for i, content in zip(chosen, small, strict=True):
             contents[i] = min(contents[i], content, key=len)
-    return [f"data:image/png;base64,{base64.b64encode(c).decode()}" for c in contents]
+    return [_uri(content) for content in contents]
+
+
+def _uri(picture: bytes) -> str:
+    kind = "svg+xml" if picture.startswith(b"<svg") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _too_large(contents: Sequence[bytes]) -> list[int]:

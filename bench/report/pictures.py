@@ -44,7 +44,7 @@ def tile(images: np.ndarray, columns: int, *, gap: int = 2) -> np.ndarray:
 
 def show(axes: Axes, picture: np.ndarray) -> None:
     """Show a picture [H,W,3] pixel by pixel, without axes."""
-    axes.imshow(picture, interpolation="nearest", vmin=0, vmax=255)
+    axes.imshow(picture, interpolation="none", vmin=0, vmax=255)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)

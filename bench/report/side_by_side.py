@@ -1,5 +1,6 @@
 """Work that is done in several processes at once: figures know nothing of each other."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -30,12 +31,14 @@ def side_by_side(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
     if workers < 2:
         return [job() for job in jobs]
     context = multiprocessing.get_context("fork")
+    gc.freeze()  # children neither look through what they were given nor copy it for that
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(jobs,))
     try:
         return list(pool.map(_do, range(len(jobs))))
     except BrokenProcessPool:  # one was killed, for want of memory say: one after another, then
         return [job() for job in jobs]
     finally:
+        gc.unfreeze()
         pool.shutdown(cancel_futures=True)
 
 
@@ -51,6 +54,7 @@ def _begin(jobs: Sequence[Callable[[], object]]) -> None:
     """Take over the jobs, and leave it to the parent to answer to the keyboard."""
     global _jobs
     _jobs = jobs
+    gc.set_threshold(100_000, 50, 50)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -95,7 +95,7 @@ def under(unlike: str, found: Verdict) -> Verdict:
     return Verdict(Label.NOT_COMPARABLE, unlike, None, found.label)
 
 
-def missing(reason: str = "not measured in this run") -> Verdict:
+def missing(reason: str = "not measured in this run; its command does") -> Verdict:
     """Return the verdict on a number that is not there."""
     return Verdict(Label.MISSING, reason)
 

@@ -91,7 +91,8 @@ def test_page_is_self_contained_and_small(report):
     assert re.findall(r"<script\b[^>]*>", text) == ["<script>"], "its own, with no address"
     sources = re.findall(r'src="([^"]{20})', text)
     assert len(sources) == PICTURES
-    assert all(source.startswith("data:image/png;") for source in sources)
+    assert all(re.match(r"data:image/(png|svg\+xml);", source) for source in sources)
+    assert "data:image/svg+xml;" in text
     assert text.count("<img") == len(re.findall(r'<img [^>]*alt="[^"]{20,}"', text))
     assert "prefers-color-scheme: dark" in text
 
