@@ -1,4 +1,4 @@
-"""Is a run whole and valid, and how do two runs differ?"""
+"""Is a run whole and valid?"""
 
 import importlib.metadata
 import math
@@ -6,29 +6,17 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import canonical, code, merkle
 from bench.api import BenchError
 from bench.inputs import escaped, printable
 from bench.metrics.latency import NOISY
-from bench.record import basis_fault
+from bench.record import Record, basis_fault
 from bench.runs import MISSING, Run
+from bench.supply import lacking
 from bench.trust import CANARY
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-IDENTITY = [
-    "task", "backbone", "denoiser", "dataset", "features", "sampler", "steps", "t", "part",
-    "estimate", "metric", "calls", "batch", "threads", "image_size", "channels", "scale",
-    "recipe", "spacing", "generator", "start", "student", "table",
-    "testset", "sigma_255",
-]  # fmt: skip
-MEASURES = [
-    "parameters", "gmacs_authors", "gmacs_fvcore", "gmacs_torch", "nfe", "checkpoint_mib",
-    "latency_s", "loss_last", "frechet", "kid", "psnr", "ssim", "lpips", "best_value", "best_calls",
-]  # fmt: skip
 LONGEST_REASON = 200
 FEWEST_SAMPLES = 10
 """Below it, quartiles rest on too few calls to tell a quiet machine from a busy one."""
@@ -53,7 +41,7 @@ def faults(run: Run) -> list[str]:
 
 def notes(run: Run) -> list[str]:
     """Return what a reader should know of a run though it is no fault, one line each."""
-    return [*_uncommitted(run), *_other_code(run), *_skipped(run)]
+    return [*_uncommitted(run), *_other_code(run), *_skipped(run), *_left_out(run)]
 
 
 def _records(run: Run) -> Iterator[str]:
@@ -97,11 +85,25 @@ def _files(run: Run) -> Iterator[str]:
     if run.manifest.get("reference"):
         return  # a published run keeps its records without samples and weights
     for record in run.records:
-        for name in record["files"]:
+        for name in sorted(record["files"].keys() - set(_elsewhere(run, record))):
             try:
                 run.store.file(record["key"], name)
             except BenchError as fault:
                 yield f"'{record['label']}': {fault}"
+
+
+def _elsewhere(run: Run, record: Record) -> dict[str, Any]:
+    """Return the files of a record that nobody has read here, of a run that shares its results."""
+    if "shared" not in run.manifest or run.store.supply is not None:
+        return {}
+    return lacking(run.store.folder(record["key"]), record["files"])
+
+
+def _left_out(run: Run) -> Iterator[str]:
+    count = sum(len(_elsewhere(run, record)) for record in run.records)
+    if count:
+        where = escaped(run.manifest["shared"])[:200]
+        yield f"{_were(count, 'file')} not looked at, in {where} and not here; name it with --store"
 
 
 def _timings(run: Run) -> Iterator[str]:
@@ -254,22 +256,3 @@ def _were(count: int, what: str) -> str:
 
 def _told(counts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(counts.items()))
-
-
-def side_by_side(first: Run, second: Run) -> "pd.DataFrame":
-    """Return the numbers that two runs share, with the ratio of the second to the first."""
-    one, two = (_numbers(run) for run in (first, second))
-    keys = [name for name in IDENTITY if name in one and name in two]
-    joined = one.merge(two, on=[*keys, "measure"], suffixes=("_first", "_second"))
-    joined["ratio"] = joined["measured_second"] / joined["measured_first"]
-    return joined.dropna(axis="columns", how="all")
-
-
-def _numbers(run: Run) -> "pd.DataFrame":
-    rows = run.rows
-    rows = rows[rows["status"] == "ok"]
-    identity = [name for name in IDENTITY if name in rows]
-    measures = [name for name in MEASURES if name in rows]
-    rows = rows[[*identity, *measures]]
-    long = rows.melt(identity, measures, var_name="measure", value_name="measured")
-    return long.dropna(subset=["measured"]).fillna({name: "" for name in identity})

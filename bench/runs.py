@@ -25,7 +25,7 @@ ABOUT = ("key", "task", "label", "status", "reason")
 PARTS: dict[str, type] = {
     "cells": list, "store": str, "report": str, "name": str, "counts": dict, "budget": dict,
     "experiments": list, "machine": dict, "versions": dict, "git": dict, "merkle_root": str,
-    "findings": list, "changed_settings": list,
+    "findings": list, "changed_settings": list, "shared": str,
 }  # fmt: skip
 """Types of a manifest's parts, where it has them."""
 NEEDED = ("cells", "store")
@@ -47,7 +47,7 @@ class Run:
         """Every row of every record; a record without rows still has one, with its status."""
         import pandas as pd
 
-        rows = [row for record in self.records for row in _flat(record)]
+        rows = [row for record in self.records for row in flat(record)]
         return pd.DataFrame(rows, columns=None if rows else list(ABOUT))
 
     @property
@@ -160,7 +160,7 @@ def frame(records: Iterable[Record]) -> "pd.DataFrame":
     """Return the rows of records with the types of their values (`load`)."""
     import pandas as pd
 
-    rows = [row for record in records for row in _flat(record)]
+    rows = [row for record in records for row in flat(record)]
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(ABOUT)
     columns = {name: [row.get(name) for row in rows] for name in names}
     return pd.DataFrame(
@@ -180,7 +180,7 @@ def _type_of(values: Iterable[Any]) -> str:
     return "str" if kinds == {str} else "object"
 
 
-def _flat(record: Record) -> list[dict[str, Any]]:
+def flat(record: Record) -> list[dict[str, Any]]:
     """Return a record's rows with its identity and specification as columns."""
     about = {name: record[name] for name in ABOUT}
     columns = _columns(record["spec"])

@@ -6,14 +6,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 REPORT = Path("reports/reference/digits-smoke")
-GALLERY = "gallery.md"
+PAGE = "report.md"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the report of the reference run as the page `gallery.md`."""
+    """Add the report of the reference run as the page `report.md`."""
     report = Path(config.config_file_path).parent / REPORT
     text = (report / "report.md").read_text(encoding="utf-8")
-    files.append(File.generated(config, GALLERY, content=text))
+    files.append(File.generated(config, PAGE, content=text))
     for picture in sorted((report / "figures").glob("*.png")):
         place = picture.relative_to(report).as_posix()
         files.append(File.generated(config, place, abs_src_path=str(picture)))
@@ -23,6 +23,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 MOVED = {
     "](docs/": "](",
     "](../docs/": "](",
+    "](../reports/reference/digits-smoke/": "](",
     "](../CONTRIBUTING.md": "](contributing.md",
     "](../CHANGELOG.md": "](changelog.md",
 }

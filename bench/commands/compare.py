@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.api import BenchError
+from bench.commands.compare_runs import compare_runs
 from bench.options import JsonOption
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ ORDER = ("same", "runs nowhere", "new", "gone", "improved", "regressed")
 COLOURS = {"regressed": "bold red", "improved": "green", "new": "cyan", "gone": "yellow"}
 
 
-def compare(
+def compare(  # noqa: PLR0913 - an option each
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN RUN]", help="Folders that hold run.json.")
     ] = None,
@@ -46,45 +47,28 @@ def compare(
     least: Annotated[
         float | None, typer.Option("--least", help="A ratio up to which slower is the same (1.05).")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Of two runs also what is the same, and every point.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Put two runs side by side, or judge what the present code costs beside that of a revision.
 
-    Exit code 3 where the second costs more: a count that grew, or with --against a time or memory
-    too; 5 where nothing could be compared.
+    Of two runs every number has a verdict: same, better, worse, differs, only in A or B. Exit code
+    3 where the second costs more: a count that grew, or with --against a time or memory too; 5
+    where nothing could be compared.
     """
     options = {"rounds": rounds, "only": only, "alpha": alpha, "least": least}
     given = {name: value for name, value in options.items() if value is not None}
     if against is None:
-        if given or as_json:
-            word = next(iter(given), "json")
+        for word in given:
             raise BenchError(f"--{word} belongs to --against; two runs are compared without it")
-        _compare_runs(runs or [])
-    elif runs:
+        raise typer.Exit(compare_runs(runs or [], every=every, as_json=as_json))
+    if runs:
         raise BenchError("two runs or --against REV, not both: they are different comparisons")
-    else:
-        _compare_trees(against, given, as_json)
-
-
-def _compare_runs(folders: list[Path]) -> None:
-    from bench.check import side_by_side
-    from bench.regression.counts import grown
-    from bench.regression.gate import EXIT_NOTHING
-    from bench.runs import load_run
-
-    if len(folders) != 2:
-        raise BenchError(f"{len(folders)} runs; expected two, or --against REV for the code itself")
-    table = side_by_side(*map(load_run, folders))
-    if table.empty:
-        told = "the two runs have no number in common; compare runs of one experiment"
-        print(f"bench: {told}", file=sys.stderr)
-        raise typer.Exit(EXIT_NOTHING)
-    print(table.to_string(index=False))
-    found = grown(table)
-    for line in found:
-        print(f"regressed: {line}")
-    if found:
-        raise typer.Exit(3)
+    if every:
+        raise BenchError("--all belongs to two runs; --against shows every benchmark without it")
+    _compare_trees(against, given, as_json)
 
 
 def _compare_trees(revision: str, given: dict[str, Any], as_json: bool) -> None:

@@ -1,11 +1,9 @@
 import random
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.regression.counts import grown
 from bench.regression.gate import Compared
 from bench.regression.judge import Limits, Pair, Side, Verdict, judged, suspects
 
@@ -122,18 +120,3 @@ def test_reasons_are_told():
 def test_exit_codes(pairs, code):
     found = tuple(judged(pairs, Limits()))
     assert Compared("c", False, 8, Limits(), found, (), 0.0).exit_code == code
-
-
-def test_counts_of_runs_that_grew_are_named():
-    table = pd.DataFrame(
-        {
-            "task": ["cost"] * 4,
-            "backbone": ["unet", "unet", "cunet", "cunet"],
-            "measure": ["parameters", "latency_s", "nfe", "parameters"],
-            "measured_first": [10.0, 1.0, 36.0, 9.0],
-            "measured_second": [11.0, 2.0, 36.0, 8.0],
-            "ratio": [1.1, 2.0, 1.0, 8 / 9],
-        }
-    )
-    assert grown(table) == ["cost unet: parameters 10 -> 11"]
-    assert grown(table.iloc[1:]) == []

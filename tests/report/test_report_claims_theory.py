@@ -7,6 +7,7 @@ import pytest
 from report_builder import FakeRun
 
 from bench.report import claims as claims_module
+from bench.report.again import claim_again
 from bench.report.claims import claims
 from bench.report.claims_theory import THEORY
 from bench.report.paper import published
@@ -60,7 +61,10 @@ def test_several_findings_are_judged_by_the_least_favourable():
     )
     claim = judged(run, "second-order")
     assert claim.verdict.label is Label.CONTRADICTED
-    assert claim.measured == "Found 0. Found 1."
+    assert claim.measured == (
+        "1 of 2 hold: Equations 3 and 4; not so: Equations 3 and 4, in the released code. "
+        "Found 0. Found 1."
+    )
     assert "1 contradicted, 1 reproduced" in claim.verdict.reason
 
 
@@ -81,7 +85,8 @@ def test_what_trained_networks_show_counts_in_the_paper_budget_alone(monkeypatch
 def test_what_was_not_measured_says_how_to_measure_it(empty):
     claim = judged(empty, "constant-memory")
     assert claim.verdict.label is Label.MISSING
-    assert "python -m bench run theory" in claim.verdict.reason
+    assert claim.verdict.reason.endswith("its command does")
+    assert claim_again(empty, "constant-memory").startswith("python -m bench run theory --only ")
 
 
 def test_every_claim_has_its_words():

@@ -1,5 +1,6 @@
 """The first screen is made of committed runs, and the README's is never stale."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_the_first_run_that_measured_a_claim_gives_it(run, changed):
     assert "time per call" in rows[HEADLINE.index("faster")][2]
 
 
+def test_it_begins_with_whether_it_is_faster_by_how_much_where_and_how(run, empty):
+    first = markdown(run).splitlines()[0]
+    assert first.startswith("**Is the cU-Net faster? ")
+    assert re.search(r"x0\.\d+ time per call \(95 %: .*\), on .*cores.* Run it: `python -m", first)
+    nothing = markdown(empty).splitlines()[0]
+    assert "Missing:** not measured in this run" in nothing and "run table5" in nothing
+
+
 def test_names_of_a_run_cannot_inject_anything(run):
     command = "python -m bench run x --set 'a=| `y` <b> -->'"
     bad = {**run.manifest, "command": command, "machine": {"cpu": "<i> | c"}}
@@ -86,7 +95,7 @@ def test_writing_again_changes_nothing(run, tmp_path):
     text = readme.read_text()
     write(readme, [folder], [run])
     assert readme.read_text() == text
-    assert text.startswith("before\n<!-- first screen of: results/one -->\nMeasured on")
+    assert text.startswith("before\n<!-- first screen of: results/one -->\n**Is the cU-Net")
     assert text.endswith(f"{END}\nafter\n") and "\nold\n" not in text
     assert runs_of(readme) == [folder]
 

@@ -1,0 +1,1 @@
+"""Two runs side by side: which numbers both have, and what each pair of them says."""
