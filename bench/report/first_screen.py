@@ -17,7 +17,7 @@ from bench.report.again import again, claim_again
 from bench.report.claims import HEADLINE, Claim, claims
 from bench.report.claims_tables import best_lines
 from bench.report.comparison import number
-from bench.report.formats import escape_markdown
+from bench.report.formats import escape_markdown, shortened
 from bench.report.markdown import code, table_text, verdict_words
 from bench.report.page import printed_claims
 from bench.report.paper import Printed
@@ -29,8 +29,6 @@ from bench.report.verdicts import Label
 BEGIN, END = "<!-- first screen of: {} -->", "<!-- end of the first screen -->"
 BLOCK = re.compile(rf"{BEGIN.format('([^>]*?)')}\n(.*?){END}", re.DOTALL)
 SPEED = "faster"
-MOST = 170
-"""Characters of a cell; the report has all of it."""
 METRICS = MappingProxyType(
     {"parameters": "parameters", "gflops": "multiply-adds (G)", "mb": "checkpoint (MiB)"}
 )
@@ -107,15 +105,6 @@ def _conditions(reason: str) -> str:
     if " instead of " not in first or not more:
         return reason
     return f"{first}, and {len(more)} more differ{'s' if len(more) == 1 else ''}"
-
-
-def shortened(text: str, most: int = MOST) -> str:
-    """Return a text, cut where a part of it ends if it is too long."""
-    if len(text) <= most:
-        return text
-    ends = [text.rfind(mark, 0, most) for mark in ("; ", ". ", ", ")]
-    end = next((end for end in ends if end > most // 3), text.rfind(" ", 0, most))
-    return f"{text[: end if end > 0 else most].rstrip()} ..."
 
 
 def _table5(runs: Sequence[RunLike]) -> list[str]:

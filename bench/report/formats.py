@@ -16,6 +16,8 @@ from bench.report.comparison import Table
 from bench.report.linked import Lines, Source, lines_of, numbers, place_of
 
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
+LONGEST = 170
+"""Characters of a claim's cell on a first screen."""
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -237,3 +239,12 @@ def _class(source: str, cell: str) -> str:
     if source == "verdict":
         return "verdict " + re.sub(r"[^a-z]+.*", "", cell.lower())
     return "paper" if source == "paper" else "ours"
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return a text, cut where a part of it ends if it is too long."""
+    if len(text) <= most:
+        return text
+    ends = [text.rfind(mark, 0, most) for mark in ("; ", ". ", ", ")]
+    end = next((end for end in ends if end > most // 3), text.rfind(" ", 0, most))
+    return f"{text[: end if end > 0 else most].rstrip()} ..."

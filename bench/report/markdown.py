@@ -88,10 +88,10 @@ def report_markdown(
         pictures: Figure title -> path of its picture, relative to the report.
     """
     counts = ", ".join(f"{n} {status}" for status, n in sorted(facts["counts"].items()))
-    name = escape_markdown(facts["name"])
+    title = escape_markdown(facts["title"])
     check: SelfCheck = facts["selfcheck"]
     parts = [
-        f"# Report: {name}\n",
+        f"# {title}\n",
         f"A measurement of [{facts['paper']}]({facts['paper_url']}): paper, ours, verdict.\n",
         table_text(
             ["Budget", "Data", "Machine", "Cells"],

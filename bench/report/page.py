@@ -18,7 +18,7 @@ from PIL import Image
 from bench.report.again import claim_again
 from bench.report.claims import HEADLINE, Claim, claims
 from bench.report.comparison import Table
-from bench.report.formats import to_html
+from bench.report.formats import shortened, to_html
 from bench.report.markdown import report_markdown
 from bench.report.paper import published
 from bench.report.plots import Drawn
@@ -30,7 +30,7 @@ from bench.report.rows import (
     dataset,
     faults,
     machine,
-    run_name,
+    run_title,
     settings,
 )
 from bench.report.selfcheck import selfcheck
@@ -75,7 +75,7 @@ def facts_of(run: RunLike) -> dict[str, Any]:
     git: Mapping[str, Any] = m.get("git") or {}
     changed = " (files changed since)" if git.get("changed") else ""
     return {
-        "name": run_name(run),
+        "title": run_title(run),
         "paper": PAPER,
         "paper_url": PAPER_URL,
         "budget": budget(run),
@@ -124,7 +124,7 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["anchor"] = anchor
+    environment.filters |= {"anchor": anchor, "shortened": shortened}
     style, script = ((Path(__file__).parent / name).read_text("utf-8") for name in PARTS)
     pictures = [one for one in drawn if one.png]
     uris = dict(zip([id(one) for one in pictures], embedded(pictures), strict=True))

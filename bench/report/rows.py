@@ -196,9 +196,9 @@ def _absent(value: Any) -> bool:
     return value is None or (not isinstance(value, list | tuple) and bool(pd.isna(value)))
 
 
-def run_name(run: RunLike) -> str:
-    """Return the run's name."""
-    return str(run.manifest.get("run") or run.manifest.get("name") or "run")
+def run_title(run: RunLike) -> str:
+    """Return what a report is about; where the run lies is no part of it."""
+    return f"U-Net and cU-Net, measured on {dataset(run)}"
 
 
 def budget(run: RunLike) -> str:

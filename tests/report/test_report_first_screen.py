@@ -12,13 +12,12 @@ from bench.report.claims import HEADLINE
 from bench.report.first_screen import (
     BEGIN,
     END,
-    MOST,
     block_of,
     markdown,
     runs_of,
-    shortened,
     write,
 )
+from bench.report.formats import LONGEST, shortened
 from bench.runs import load_run
 
 HOME = Path(__file__).resolve().parents[2]
@@ -124,5 +123,5 @@ def test_long_cells_end_where_a_part_of_them_does():
     assert shortened("a; b") == "a; b"
     long = "; ".join(["number 1.234 of many"] * 20)
     cut = shortened(long)
-    assert len(cut) <= MOST + 4 and cut.endswith("many ...")
-    assert shortened("x" * 500) == "x" * MOST + " ..."
+    assert len(cut) <= LONGEST + 4 and cut.endswith("many ...")
+    assert shortened("x" * 500) == "x" * LONGEST + " ..."

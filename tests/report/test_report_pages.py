@@ -99,9 +99,7 @@ def test_page_is_self_contained_and_small(report):
 
 def test_page_escapes_names(report):
     text = (report / "report.html").read_text()
-    assert "synthetic &lt;smoke&gt; &amp; 100%" in text
-    assert "no effect &lt;b&gt;" in text
-    assert "<smoke>" not in text
+    assert "no effect &lt;b&gt;" in text and "no effect <b>" not in text
 
 
 def test_page_shows_what_a_reader_needs(report):
