@@ -1,5 +1,5 @@
 """How long a run will take: the work of its cells, the pace of this machine, and their schedule.
 
-Only what takes long and can be told beforehand is counted: everything that calls networks. The rest
-- classic filters, features, tables - is seconds in a run of minutes, and is not.
+`forecast` is for the run that is about to begin on this machine; `cost`, `scaling` and `simulation`
+say what a run costs altogether, and what a cluster would make of it.
 """

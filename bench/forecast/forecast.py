@@ -4,12 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.forecast.pace import Pace
+from bench.forecast.cost import Rates, seconds_of
+from bench.forecast.duration import duration as duration
 from bench.forecast.schedule import makespan
-from bench.forecast.work import work_of
-from bench.plan import Plan, Planned
-
-MINUTE, HOUR = 60.0, 3600.0
+from bench.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Forecast:
     wall_s: float
     workers: int
     untold: int
-    """Cells to do that are not told: timings, features, tables."""
+    """Cells to do that are not told."""
 
     def words(self) -> str:
         """Return the forecast in one line; empty where nothing is told."""
@@ -51,39 +49,16 @@ def forecast(plan: Plan, to_do: Iterable[str], *, device: str, workers: int) -> 
         device: "cpu" or "cuda".
         workers: Cells that run at once.
     """
-    pace, wanted = Pace(device), set(to_do)
-    seconds = {}
-    for planned in plan:
-        if planned.key in wanted:
-            told = _seconds(planned, pace)
-            if told is not None:
-                seconds[planned.key] = told
+    rates, wanted = Rates(device), set(to_do)
+    told = {one.key: seconds_of(one, rates)[0] for one in plan if one.key in wanted}
+    return foretold(plan, told, workers)
+
+
+def foretold(plan: Plan, told: Mapping[str, float | None], workers: int) -> Forecast:
+    """Return the forecast of the seconds of some cells; None are not told."""
+    seconds = {key: value for key, value in told.items() if value is not None}
     by_task: Counter[str] = Counter()
     for key, value in seconds.items():
         by_task[plan.cells[key].cell.task] += value
     wall = makespan(plan, seconds, workers)
-    return Forecast(seconds, by_task, wall, workers, len(wanted) - len(seconds))
-
-
-def _seconds(planned: Planned, pace: Pace) -> float | None:
-    work = work_of(planned)
-    if work is None:
-        return None
-    spec, data = planned.cell.spec, planned.basis["data"]
-    shape = (data["channels"], data["image_size"])
-    of = pace.of_denoiser(spec["denoiser"], shape)
-    if of is None:
-        return None
-    scoring = pace.of_scoring(shape).call if work.scored else 0.0
-    return work.forward * of.call + work.updates * of.update + work.scored * scoring
-
-
-def duration(seconds: float) -> str:
-    """Return a number of seconds as a person says it: 40 s, 3 min, 5.2 h, 12 days."""
-    if seconds < 1.5 * MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < 1.5 * HOUR:
-        return f"{seconds / MINUTE:.0f} min"
-    if seconds < 48 * HOUR:
-        return f"{seconds / HOUR:.1f} h"
-    return f"{seconds / HOUR / 24:.0f} days"
+    return Forecast(seconds, by_task, wall, workers, len(told) - len(seconds))

@@ -1,4 +1,4 @@
-"""How fast this machine is at the moment: a few calls of each denoiser, timed in one thread."""
+"""How fast this machine is at the moment: a few calls of each network, timed in one thread."""
 
 import contextlib
 import sys
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from bench import canonical
 from bench.api import Kind, Level
+from bench.metrics.kernel import kid_jackknife
+from bench.metrics.manifold import manifold
 from bench.registry import build
+from bench.tasks.against import Against
 from bench.tasks.denoisers import without_assumed
 from bench.tasks.scoring import Scorer
 
@@ -24,6 +27,10 @@ TURNS = 3
 LONG_S = 0.5
 """Once so long was spent on a call, its warm-up no longer matters."""
 LEVEL = Level(0.2)
+Shape = tuple[int, int]
+"""Channels of images, and pixels a side."""
+PAIRED = 2048
+"""Features of each of two sets whose distances are timed."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +50,91 @@ class Pace:
     device: str
     _known: dict[str, Seconds | None] = field(default_factory=dict)
 
-    def of_denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds | None:
-        """Return how long a denoiser takes for images of so many channels and pixels a side.
+    def of_denoiser(self, kind: Kind, spec: Mapping[str, Any], shape: Shape) -> Seconds | None:
+        """Return how long a denoiser, or a generator, takes for images of a shape.
 
         None where it fails: what is wrong with it, its cell will say.
         """
 
         def measure() -> Seconds | None:
             with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(sys.stderr):
-                return self._denoiser(spec, shape)
+                return self._denoiser(kind, spec, shape)
             return None
 
-        return self._once({"spec": spec, "shape": shape}, measure)
+        return self._once({"spec": spec, "shape": shape, "kind": kind}, measure)
 
-    def of_scoring(self, shape: tuple[int, int]) -> Seconds:
-        """Return how long scoring an estimate takes."""
+    def of_scoring(self, shape: Shape) -> Seconds:
+        """Return how long scoring an estimate takes, whose original was looked at before."""
         return self._once({"shape": shape}, lambda: self._scoring(shape))
+
+    def of_features(self, name: str, shape: Shape) -> Seconds | None:
+        """Return the seconds of an extractor for one image; None where it fails."""
+
+        def measure() -> Seconds | None:
+            with contextlib.suppress(Exception):
+                extractor = build(Kind.FEATURES, name).to(self.device).eval()
+                images = self._images(shape)
+                with torch.inference_mode():
+                    return Seconds(_least(lambda: extractor(images), self.device) / BATCH)
+            return None
+
+        return self._once({"features": name, "shape": shape}, measure)
+
+    def of_pair(self, dimension: int) -> float:
+        """Return the seconds that distances take for a pair of features, which are on the CPU."""
+
+        def measure() -> float:
+            rng = torch.Generator().manual_seed(0)
+            some, others = torch.randn(2, PAIRED, dimension, generator=rng)
+            pairs = (2 + 3) * PAIRED**2
+
+            def distances() -> None:
+                kid_jackknife(some, others)
+                manifold(real=some, generated=others)
+
+            return _least(distances, "cpu") / pairs
+
+        return self._once({"pairs of": dimension}, measure)
 
     def _once(self, key: Mapping[str, Any], measure: Callable[[], Seconds | None]) -> Any:
         name = canonical.digest(key)
         if name not in self._known:
-            with _one_thread():
+            with one_thread():
                 self._known[name] = measure()
         return self._known[name]
 
-    def _denoiser(self, spec: Mapping[str, Any], shape: tuple[int, int]) -> Seconds:
-        channels, size = shape
-        spec, _ = without_assumed(spec)
-        options = {key: value for key, value in spec.items() if key != "name"}
-        built = build(Kind.DENOISER, spec["name"], channels=channels, image_size=size, **options)
+    def _denoiser(self, kind: Kind, spec: Mapping[str, Any], shape: Shape) -> Seconds:
+        built = built_of(kind, spec, shape)
         if isinstance(built, nn.Module):
             built.to(self.device)
         images, training = self._images(shape), _Updates(self.device)
         built.fit(images, [LEVEL], training, 0)
-        call = _least(lambda: built.denoise(images, LEVEL, torch.randn_like), self.device)
+        call = _least(one_call(built, images), self.device)
         return Seconds(call / BATCH, training.seconds / BATCH)
 
-    def _scoring(self, shape: tuple[int, int]) -> Seconds:
-        scorer, images = Scorer.on(self.device), self._images(shape)
-        return Seconds(_least(lambda: scorer(images, images.flip(0)), self.device) / BATCH)
+    def _scoring(self, shape: Shape) -> Seconds:
+        images = self._images(shape)
+        against = Against.of(Scorer.on(self.device), images)
+        return Seconds(_least(lambda: against(images.flip(0)), self.device) / BATCH)
 
-    def _images(self, shape: tuple[int, int]) -> Tensor:
+    def _images(self, shape: Shape) -> Tensor:
         channels, size = shape
         rng = torch.Generator().manual_seed(0)
         return torch.rand(BATCH, channels, size, size, generator=rng).to(self.device)
+
+
+def built_of(kind: Kind, spec: Mapping[str, Any], shape: Shape) -> Any:
+    """Return a denoiser, or a generator, for images of so many channels and pixels a side."""
+    spec, _ = without_assumed(spec)
+    options = {key: value for key, value in spec.items() if key != "name"}
+    return build(kind, spec["name"], channels=shape[0], image_size=shape[1], **options)
+
+
+def one_call(built: Any, images: Tensor) -> Callable[[], Any]:
+    """Return what restores images, or makes as many."""
+    if hasattr(built, "denoise"):
+        return lambda: built.denoise(images, LEVEL, torch.randn_like)
+    return lambda: built.draw(torch.randn_like, len(images))
 
 
 @dataclass
@@ -120,7 +168,7 @@ def _least(call: Callable[[], object], device: str) -> float:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Run as the cells do, whose threads are one each."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

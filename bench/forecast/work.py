@@ -1,138 +1,165 @@
-"""How many images a cell puts through its denoiser, read off its specification."""
+"""How much a cell has to do - images through networks, pairs compared - read off the plan."""
 
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
-import torch
-
-from bench.api import Kind, Level, Missing
-from bench.cell import UNIFORM
+from bench.api import Cell
+from bench.forecast.calls import calls_of_estimating, calls_of_restoring, calls_of_sampling
 from bench.plan import Planned
-from bench.registry import DIFFUSION, build, find, sampler
 from bench.tasks.convergence import snapshots_of
+from bench.tasks.notebook import STEPS as NOTEBOOK_STEPS
+from bench.tasks.notebook import VARIANTS
+from bench.tasks.restore import PATH, SHARES
 from bench.tasks.train import HELD_OUT, REPEATS
 from bench.training import TrainSettings
 from bench.validation import IMAGES, THIRDS, points
 
 READINGS = 2
-"""Estimates that a restoration shows after every call."""
+"""Estimates that a restoration shows after every call; they are one before it, and at its end."""
 TEACHER = 2
 """Calls of the teacher in a distillation, for each image of an update."""
 
 
+Counts = Mapping[str, int]
+"""Images of a data set by split, where it is here."""
+NOTHING: Counts = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Work:
-    """Images that go through the denoiser of a cell."""
+    """Images that go through the networks of a cell, and what else takes long."""
 
     forward: int = 0
-    """Without gradients, one call each."""
+    """Through the denoiser without gradients, one call each."""
     updates: int = 0
     """Images that go through it forwards and backwards."""
     scored: int = 0
     """Estimates that are scored."""
+    features: int = 0
+    """Images through the feature extractor."""
+    pairs: int = 0
+    """Pairs of feature vectors whose distance or kernel is computed."""
+
+    @property
+    def images(self) -> int:
+        """Images that go through a network, however."""
+        return self.forward + self.updates + self.scored + self.features
 
 
 def work_of(planned: Planned) -> Work | None:
-    """Return what a cell has to do with its denoiser; None for cells without one."""
-    spec = planned.cell.spec
-    if planned.unavailable or "denoiser" not in spec:
-        return None
-    match planned.cell.task:
-        case "train":
-            return _training(spec["training"], planned.basis["data"]["counts"])
-        case "convergence":
-            return _looked_at(spec, planned.basis["data"]["counts"])
-        case "distil":
-            learnt = _training(spec["training"], planned.basis["data"]["counts"])
-            return replace(learnt, forward=learnt.forward + TEACHER * learnt.updates)
-        case "sample":
-            return Work(forward=_padded(spec) * calls_of_sampling(spec))
-        case "restore":
-            states = calls_of_restoring(spec)
-            return Work(
-                forward=_padded(spec) * states, scored=READINGS * _padded(spec) * (states + 1)
-            )
-        case "denoise":
-            return Work(forward=_padded(spec), scored=_padded(spec))
-        case _:
-            return None
+    """Return what a cell has to do; None for cells of which that cannot be told.
+
+    Of data that are not on this machine there are taken to be as many images as are asked for.
+    """
+    tell = TOLD.get(planned.cell.task)
+    counts = (planned.basis.get("data") or {}).get("counts", {})
+    return tell(planned.cell, counts) if tell else None
 
 
-def _training(training: Mapping[str, Any], counts: Mapping[str, int]) -> Work:
-    settings = TrainSettings(**training)
-    held_out = REPEATS * min(HELD_OUT, counts["test"])
-    watched = settings.validations * len(THIRDS) * min(IMAGES, counts["test"])
+def images_of(cell: Cell, counts: Counts = NOTHING) -> int:
+    """Return how many images a cell makes, or whose features it extracts."""
+    count: int = cell.spec["n"] if "n" in cell.spec else images_of(cell.uses[0])
+    return min(count, counts.get(cell.spec.get("split", ""), count))
+
+
+def _pairs(real: int, generated: int, known: int, held_out: int = 0) -> int:
+    """Return the pairs of features that the distances of a generated set look at.
+
+    Kernel distance: within both sets once, and between them. Precision, recall, density, coverage:
+    within both and between them, of sets of one size. Memorisation: to every known image.
+    """
+    real = min(real, known)
+    fewest = min(real, generated)
+    kernel = real * real // 2 + generated * generated // 2 + real * generated
+    return kernel + 3 * fewest * fewest + known * (generated + held_out)
+
+
+def _perceived(cell: Cell, counts: Counts) -> Work:
+    restored, held_out = cell.uses[:2]
+    sets = PATH + len(SHARES) if restored.task == "restore" else 1
+    count = images_of(restored)
+    reference = max(0, min(cell.spec["n_real"], images_of(held_out, counts) - count))
+    kernel = count * count // 2 + reference * reference // 2 + count * reference
+    padded = _padded({**cell.spec, "n": count})
+    return Work(features=sets * padded, pairs=(sets + 1) * kernel)
+
+
+def _training(cell: Cell, counts: Counts) -> Work:
+    settings, test = TrainSettings(**cell.spec["training"]), counts.get("test", HELD_OUT)
+    held_out = REPEATS * min(HELD_OUT, test)
+    watched = settings.validations * len(THIRDS) * min(IMAGES, test)
     return Work(
-        forward=held_out + watched, updates=settings.batch * settings.total(counts["train"])
+        forward=held_out + watched, updates=settings.batch * settings.total(counts.get("train", 1))
     )
 
 
-def _looked_at(spec: Mapping[str, Any], counts: Mapping[str, int]) -> Work:
+def _distilled(cell: Cell, counts: Counts) -> Work:
+    learnt = _training(cell, counts)
+    return replace(learnt, forward=learnt.forward + TEACHER * learnt.updates)
+
+
+def _looked_at(cell: Cell, counts: Counts) -> Work:
     """Return the work of a training whose averaged weights are looked at on the way."""
-    settings = TrainSettings(**spec["training"])
+    spec, settings = cell.spec, TrainSettings(**cell.spec["training"])
     snapshots = snapshots_of(settings.updates, spec["fractions"])
     looks = points(settings.updates, settings.validations).union(snapshots)
     images = _padded({**spec, "n": spec["n_generated"]})
     calls = sum(calls_of_sampling({**spec, "steps": steps}) for steps in spec["sampling_steps"])
-    watched = len(looks) * len(THIRDS) * min(spec["n"], counts["test"])
+    watched = len(looks) * len(THIRDS) * min(spec["n"], counts.get("test", spec["n"]))
     return Work(
         forward=len(snapshots) * images * calls + watched,
         updates=settings.batch * settings.updates,
     )
 
 
-def calls_of_sampling(spec: Mapping[str, Any]) -> int:
-    """Return the network calls for one image of a `sample` cell, counted on a network of none."""
-    start = spec.get("start")
-    asked = (spec["sampler"]["name"], spec["denoiser"]["recipe"], spec["steps"], start)
-    return _calls_of_sampling(*asked, spec.get("spacing", UNIFORM))
+def _sampled(cell: Cell, _: Counts) -> Work:
+    return Work(forward=_padded(cell.spec) * calls_of_sampling(cell.spec))
 
 
-@lru_cache
-def _calls_of_sampling(
-    name: str, recipe: str, steps: int, start: float | None, spacing: str
-) -> int:
-    calls = steps  # of samplers that cannot begin without what is measured beforehand
-    with contextlib.suppress(Missing):
-        states = _empty_diffusion(recipe).generate(
-            torch.zeros(1, 1, 1, 1),
-            torch.zeros_like,
-            steps=steps,
-            sampler=sampler(name),
-            spacing=spacing,
-            start=start,
-        )
-        for state in states:
-            calls = state.calls
-    return calls
+def _estimated(cell: Cell, _: Counts) -> Work:
+    return Work(forward=_padded(cell.spec) * calls_of_estimating(cell.spec))
 
 
-def calls_of_restoring(spec: Mapping[str, Any]) -> int:
-    """Return the network calls for one image of a `restore` cell."""
-    level = build(Kind.SCHEDULE, spec["schedule"]["name"]).level(spec["t"])
-    return _calls_of_restoring(spec["denoiser"]["recipe"], level, spec["stride"])
+def _restored(cell: Cell, _: Counts) -> Work:
+    images, states = _padded(cell.spec), calls_of_restoring(cell.spec)
+    return Work(forward=images * states, scored=images * (READINGS * states + len(SHARES)))
 
 
-@lru_cache
-def _calls_of_restoring(recipe: str, level: Level, stride: int) -> int:
-    states = _empty_diffusion(recipe).restore(
-        torch.zeros(1, 1, 1, 1), level, torch.zeros_like, stride=stride
-    )
-    return max(state.calls for state in states)
+def _as_the_notebook(cell: Cell, _: Counts) -> Work:
+    ways = len(cell.spec["sigmas"]) * len(VARIANTS)
+    calls = -(-NOTEBOOK_STEPS // cell.spec["stride"])
+    return Work(forward=ways * calls, scored=ways * (calls + 1))
 
 
-def _empty_diffusion(recipe: str) -> Any:
-    return find(Kind.DENOISER, DIFFUSION.rstrip(":")).build(_Still(), recipe=recipe)
+def _denoised(cell: Cell, _: Counts) -> Work:
+    return Work(forward=_padded(cell.spec), scored=_padded(cell.spec))
 
 
-class _Still(torch.nn.Module):
-    """A backbone without layers."""
+def _extracted(cell: Cell, counts: Counts) -> Work:
+    return Work(features=_padded({**cell.spec, "n": images_of(cell, counts)}))
 
-    def forward(self, x_t: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        return x_t
+
+def _compared(cell: Cell, counts: Counts) -> Work:
+    sets = [images_of(one, counts) for one in cell.uses if one.task == "features"]
+    return Work(pairs=_pairs(cell.spec["n_real"], *sets))
+
+
+TOLD: Mapping[str, Callable[[Cell, Counts], Work]] = {
+    "train": _training,
+    "distil": _distilled,
+    "convergence": _looked_at,
+    "sample": _sampled,
+    "estimate": _estimated,
+    "restore": _restored,
+    "notebook": _as_the_notebook,
+    "denoise": _denoised,
+    "features": _extracted,
+    "frechet": _compared,
+    "perception": _perceived,
+}
+"""What cells of these tasks do."""
 
 
 def _padded(spec: Mapping[str, Any]) -> int:

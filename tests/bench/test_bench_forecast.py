@@ -8,11 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.api import Kind
 from bench.cli import run_command_line
+from bench.forecast.calls import calls_of_restoring, calls_of_sampling
 from bench.forecast.forecast import Forecast, duration, forecast
 from bench.forecast.pace import BATCH, Pace, Seconds
 from bench.forecast.schedule import makespan
-from bench.forecast.work import Work, calls_of_restoring, calls_of_sampling, work_of
+from bench.forecast.work import Work, work_of
 from bench.plan import make_plan, study_for
 from bench.registry import build
 from bench.registry import sampler as registered_sampler
@@ -105,7 +107,8 @@ def test_work_counts_padding_passes_and_what_is_watched():
     assert training.updates == 2 * 1400
     assert training.forward == 4 * 397 + 8 * 3 * 12  # the held-out loss, and 8 validations
     restored = work["restore diffusion:unet digits sigmoid t=50"]
-    assert restored == Work(forward=32 * 5, scored=2 * 32 * 6)  # 20 images in two batches of 16
+    # 20 images in two batches of 16; both readings of 5 states, and 5 combinations
+    assert restored == Work(forward=32 * 5, scored=32 * (2 * 5 + 5))
     assert work["canary quality euler midpoint rk4 rk4-classic linear cosine sigmoid"] is None
 
 
@@ -115,10 +118,12 @@ def test_a_forecast_is_the_work_at_the_pace(monkeypatch):
     plan = plan_of("table2", overrides=[*TINY, "denoising.levels=50", "backbones=unet"])
     told = forecast(plan, list(plan.cells), device="cpu", workers=2)
     trained = 0.5 * (4 * 397 + 8 * 3 * 12) + 2.0 * 6 * 4
-    restored = 0.5 * 16 * 5 + 0.25 * 2 * 16 * 6
-    assert told.by_task == {"train": trained, "restore": restored}
-    assert told.wall_s == trained + restored  # one after the other
-    assert told.untold == len(plan) - 2
+    restored = 0.5 * 16 * 5 + 0.25 * 16 * (2 * 5 + 5)
+    notebook = 0.5 * 4 * 10 + 0.25 * 4 * 11  # four ways, ten calls from step 100 by stride 10
+    known = {"canary": 2.0}
+    assert told.by_task == known | {"train": trained, "restore": restored, "notebook": notebook}
+    assert told.wall_s == trained + restored  # one after the other, the notebook beside
+    assert told.untold == 0
 
 
 def test_what_is_measured_already_is_not_told():
@@ -130,10 +135,10 @@ def test_what_is_measured_already_is_not_told():
 def test_the_pace_is_that_of_calls_and_updates():
     pace = Pace("cpu")
     spec = {"name": "diffusion:unet", "scale": 0.1, "recipe": "authors"}
-    small, large = (pace.of_denoiser(spec, (1, size)) for size in (16, 64))
+    small, large = (pace.of_denoiser(Kind.DENOISER, spec, (1, size)) for size in (16, 64))
     assert 0 < small.call < large.call < large.update
-    assert pace.of_denoiser(dict(spec), (1, 16)) is small
-    assert pace.of_denoiser({"name": "wiener"}, (1, 16)).update == 0
+    assert pace.of_denoiser(Kind.DENOISER, dict(spec), (1, 16)) is small
+    assert pace.of_denoiser(Kind.DENOISER, {"name": "wiener"}, (1, 16)).update == 0
     assert pace.of_scoring((1, 32)).call > 0
     assert BATCH > 1
 
@@ -161,7 +166,7 @@ def test_a_strangers_fault_is_its_cells_and_not_the_forecasts(monkeypatch, fault
     monkeypatch.setattr(Pace, "_denoiser", broken)
     plan = plan_of("table2", overrides=[*TINY, "denoising.levels=50", "backbones=unet"])
     told = forecast(plan, list(plan.cells), device="cpu", workers=2)
-    assert (told.seconds, told.untold) == ({}, len(plan))
+    assert (set(told.by_task), told.untold) == ({"canary"}, len(plan) - 1)
     assert len(tried) == 1, "what failed once is not tried again for every cell"
     assert capsys.readouterr().out == ""
 
@@ -172,8 +177,8 @@ def test_a_fresh_run_measures_everything_again(tmp_path):
     )
     session = settle(["table5"], budget, device="cpu", only="cost unet", out=tmp_path)
     session.measure(Listener(), workers=1, fresh=False)
-    assert session.forecast(1).untold == 0
-    assert session.forecast(1, fresh=True).untold == 1
+    assert session.forecast(1).seconds == {}
+    assert len(session.forecast(1, fresh=True).seconds) == 1
 
 
 def test_words():
@@ -182,7 +187,7 @@ def test_words():
         "about 1.5 h with 2 workers, from a few calls timed now (train 2.0 h, restore 2 min); "
         "3 other cells, mostly short, are not counted"
     )
-    assert [duration(s) for s in (4, 200, 3 * 86400)] == ["4 s", "3 min", "3 days"]
+    assert [duration(s) for s in (4, 200, 3 * 86400)] == ["4 s", "3 min", "3.0 days"]
 
 
 def test_a_dry_run_prints_it(capsys, tmp_path):
@@ -194,4 +199,4 @@ def test_a_dry_run_prints_it(capsys, tmp_path):
     lines = json.loads(capsys.readouterr().out)
     told = {line["label"]: line["forecast_s"] for line in lines}
     assert told["train diffusion:cunet digits"] > 0
-    assert told["canary quality euler midpoint rk4 rk4-classic linear cosine sigmoid"] is None
+    assert told["canary quality euler midpoint rk4 rk4-classic linear cosine sigmoid"] == 2.0
