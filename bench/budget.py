@@ -89,6 +89,9 @@ class Budget(Settings):
     """The schedule that a noising step belongs to; the recipe's unless said otherwise."""
     backbones: Annotated[tuple[Word, ...], Field(min_length=1)] = ("unet", "cunet")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    checkpoints: Word = ""
+    """Networks of the package to take instead of training: the name of a set, `auto` for what fits,
+    nothing to train."""
     micro_batch: Count = 50
     """Images per network call wherever quality is measured; fixed and padded."""
     cell_limit_s: Seconds = 7 * 24 * 3600.0
@@ -164,13 +167,19 @@ BUDGETS = {
     "small": Budget(
         name="small",
         dataset="mnist",
+        image_size=32,
         scale=0.5,
+        checkpoints="auto",
         micro_batch=16,
         cell_limit_s=6 * 3600.0,
         train=Train(
             updates=10_000,
             batch=64,
+            learning_rate=5e-4,
             ema=0.999,
+            precision="bfloat16",
+            decay="cosine",
+            warmup=200,
             classic_updates=3_000,
             classic_batch=32,
             dncnn_updates=3_000,

@@ -171,8 +171,18 @@ def load_weights(path: Path, module: nn.Module, *, places: Sequence[str] = ()) -
     for place in places:
         if tensors and all(name.startswith(place) for name in tensors):
             tensors = _below(place, tensors)
+    load_tensors(tensors, module, of=path)
+
+
+def load_tensors(tensors: Mapping[str, Tensor], module: nn.Module, *, of: Path) -> None:
+    """Load tensors that the file `of` held.
+
+    Raises:
+        BenchError: If they are of another network or hold NaN or infinity; the module is unchanged
+            then.
+    """
     if mismatch := _mismatch(tensors, module.state_dict()):
-        raise BenchError(f"{path} is of another network: {mismatch}")
+        raise BenchError(f"{of} is of another network: {mismatch}")
     if bad := not_finite(tensors):
-        raise BenchError(f"{path} holds NaN or infinity in '{bad}'; train again")
+        raise BenchError(f"{of} holds NaN or infinity in '{bad}'; train again")
     module.load_state_dict(tensors)

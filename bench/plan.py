@@ -10,6 +10,7 @@ from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
 from bench.possible import refuse_impossible, refuse_unknown_samplers
 from bench.registry import DIFFUSION, build, entries, find
+from bench.shipped import refuse_unfit
 
 KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
@@ -65,6 +66,7 @@ def study_for(budget: Budget) -> Study:
     built = build(Kind.DATASET, budget.dataset, image_size=budget.image_size)
     for name in budget.backbones:
         refuse_impossible(name, budget, built.channels)
+    refuse_unfit(budget.checkpoints, dataset, budget.scale)
     return Study(budget, dataset, built.channels, built.same_data)
 
 

@@ -9,6 +9,7 @@ from bench.cell import ASSUMED as ASSUMED
 from bench.named_options import as_declared, named, options_of
 from bench.plan import Study
 from bench.registry import find, unknown
+from bench.shipped import taken
 
 DISTILLATION = "progressive"
 BUILT_WITH = ("channels", "image_size", "scale")
@@ -38,8 +39,8 @@ def _training(study: Study, of: str = "") -> dict[str, Any]:
 
 
 def train_backbone(study: Study, backbone: str) -> Cell:
-    """Return the training of a diffusion network."""
-    return Cell(
+    """Return the training of a diffusion network, or what takes one of the package."""
+    cell = Cell(
         "train",
         {
             "denoiser": study.diffusion(backbone),
@@ -49,6 +50,7 @@ def train_backbone(study: Study, backbone: str) -> Cell:
             "seed": study.budget.seed,
         },
     )
+    return taken(cell, study.budget.checkpoints)
 
 
 def classic(study: Study, denoiser: str) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def train_classic(study: Study, denoiser: str, levels: Sequence[int]) -> Cell:
     """Return the training of a classic denoiser at one level, or blind over a range of them."""
     budget = study.budget
     ends = sorted({min(levels), max(levels)})
-    return Cell(
+    cell = Cell(
         "train",
         {
             "denoiser": classic(study, denoiser),
@@ -121,6 +123,7 @@ def train_classic(study: Study, denoiser: str, levels: Sequence[int]) -> Cell:
             "seed": budget.seed,
         },
     )
+    return taken(cell, budget.checkpoints)
 
 
 def generator(study: Study, name: str) -> dict[str, Any]:

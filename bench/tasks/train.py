@@ -13,7 +13,9 @@ from bench.checkpoint import save_weights
 from bench.parts import in_parts
 from bench.peers import peers
 from bench.seeds import generator
+from bench.shipped import CHECKPOINT
 from bench.tasks.denoisers import GENERATOR, WEIGHTS, build_denoiser, build_generator, levels_of
+from bench.tasks.taken import bring, taken
 from bench.training import Loop, TrainSettings, write_curve
 from bench.validation import IMAGES, VALIDATION, ends, middles, one_step_errors, write_validation
 
@@ -25,7 +27,9 @@ REPEATS = 4
 
 @register(Kind.TASK, "train", source="protocol, Recipes")
 def train(cell: Cell, context: Context) -> Outcome:
-    """Run the training loop and keep the averaged weights."""
+    """Run the training loop and keep the averaged weights; or take those of the package."""
+    if CHECKPOINT in cell.spec:
+        return _taken(cell, context)
     settings = TrainSettings(**cell.spec["training"])
     with peers(cell, context, settings.processes):
         module, loop, dataset = trained(cell, context)
@@ -46,6 +50,20 @@ def train(cell: Cell, context: Context) -> Outcome:
         "levels": "-".join(str(t) for t in cell.spec.get("levels", ())) or "all",
     }
     return Outcome([row], files)
+
+
+def _taken(cell: Cell, context: Context) -> Outcome:
+    """Take a network of the package; its loss on held-out images is measured here."""
+    dataset = context.build(Kind.DATASET)
+    module, entry = taken(cell, context, dataset)
+    weights = context.folder / WEIGHTS
+    save_weights(weights, module, {"spec": dict(cell.spec), **_conventions(module)})
+    row = {
+        **entry.row,
+        "loss_held_out": held_out_loss(module, _held_out(dataset, HELD_OUT), context),
+        "loss_held_out_float32": entry.row["loss_held_out"],
+    }
+    return Outcome([row], {WEIGHTS: weights, **bring(entry, context)})
 
 
 def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:

@@ -1,0 +1,167 @@
+"""Trained networks that come with the package, and the cells that take them instead of training.
+
+    models/checkpoints/index.json                     what there is, with hashes
+    models/checkpoints/<set>/<network>/weights.safetensors, curve.csv, validation.csv, card.md
+
+An entry is the training that made it: the specification of its cell, its row, its machine. A run
+takes it where it wants the same network on the same data with the same seed (`checkpoints` in the
+settings); how long it was trained is then the entry's and not the run's. Reading the index needs
+no torch. `bench ship` writes it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.api import BenchError, Cell, Missing
+from bench.disk import file_sha
+from bench.inputs import printable
+from bench.record import is_key, is_plain_name
+from bench.registry import HOME, unknown
+
+FOLDER = HOME / "models" / "checkpoints"
+INDEX = "index.json"
+WEIGHTS = "weights.safetensors"
+AUTO = "auto"
+"""Takes whatever fits; a name takes that set alone."""
+CHECKPOINT = "checkpoint"
+"""The part of a training cell's specification that says what is taken in place of training."""
+LIMITS = ("training", CHECKPOINT)
+"""What does not decide whether an entry fits."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One trained network of a set."""
+
+    set: str
+    network: str
+    """Names its folder."""
+    spec: Mapping[str, Any]
+    """Of the cell that trained it."""
+    files: Mapping[str, str]
+    """Name -> sha256."""
+    row: Mapping[str, Any]
+    """What that cell found: updates, images seen, losses, all in float32."""
+    made: Mapping[str, Any]
+    """With what: machine and versions."""
+
+    @property
+    def name(self) -> str:
+        """What a run calls it."""
+        return f"{self.set}/{self.network}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return FOLDER / self.set / self.network
+
+    def file(self, name: str) -> Path:
+        """Return a file after comparing its sha256.
+
+        Raises:
+            Missing: If it is not there, or is another.
+        """
+        path = self.folder / name
+        if not path.is_file() or file_sha(path) != self.files[name]:
+            raise Missing(
+                f"{printable(path)} is missing or not what models/checkpoints/{INDEX} describes; "
+                "restore it with git, or train: --set checkpoints="
+            )
+        return path
+
+    def fits(self, spec: Mapping[str, Any]) -> bool:
+        """Return whether it is the network that a training's specification asks for."""
+        return _deciding(self.spec) == _deciding(spec)
+
+
+def entries() -> tuple[Shipped, ...]:
+    """Return the networks of the package; none where it has no index.
+
+    Raises:
+        BenchError: If the index cannot be read or is none.
+    """
+    path = FOLDER / INDEX
+    try:
+        listed = json.loads(path.read_bytes())["networks"]
+        found = tuple(Shipped(**one) for one in listed)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BenchError(f"{path} is no index of checkpoints ({error}); restore it") from error
+    for one in found:
+        names = (one.set, one.network, *one.files)
+        if not all(map(is_plain_name, names)) or not all(map(is_key, one.files.values())):
+            raise BenchError(f"{path}: {printable(str(names))} are no plain names with hashes")
+    return found
+
+
+def known_sets() -> list[str]:
+    """Return the names of the sets."""
+    return sorted({one.set for one in entries()})
+
+
+def refuse_unfit(name: str, dataset: Mapping[str, Any], scale: float) -> None:
+    """Refuse the name of a set that is none, or has no network of this data and width.
+
+    Raises:
+        BenchError: Saying which sets there are, or what this one is of.
+    """
+    if name in ("", AUTO):
+        return
+    if name not in known_sets():
+        raise unknown("set of checkpoints", name, [*known_sets(), AUTO])
+    ours = [one for one in entries() if one.set == name]
+    if not any(one.spec["dataset"] == dataset for one in ours):
+        theirs = ours[0].spec["dataset"]
+        raise BenchError(
+            f"checkpoints={name}: its networks know {_told(theirs)}, this run has "
+            f"{_told(dataset)}; choose --dataset and image_size to fit, or checkpoints= to train"
+        )
+    widths = sorted({float(one.spec["denoiser"].get("scale", 1.0)) for one in ours})
+    if scale not in widths:
+        raise BenchError(
+            f"checkpoints={name}: its networks have scale {', '.join(map(str, widths))}, this run "
+            f"{scale:g}; choose --set scale= to fit, or checkpoints= to train"
+        )
+
+
+def taken(cell: Cell, name: str) -> Cell:
+    """Return a training, or the cell that takes its network from a set where one fits.
+
+    Args:
+        cell: A training.
+        name: Of a set, "auto" for any, or "" for none.
+    """
+    if not name:
+        return cell
+    for one in entries():
+        if name in (AUTO, one.set) and one.fits(cell.spec):
+            what = {"name": one.name, "sha256": one.files[WEIGHTS]}
+            return Cell("train", {**cell.spec, "training": one.spec["training"], CHECKPOINT: what})
+    return cell
+
+
+def entry(what: Mapping[str, Any]) -> Shipped:
+    """Return the entry that a specification's `checkpoint` names.
+
+    Raises:
+        Missing: If there is none, or it has other weights by now.
+    """
+    for one in entries():
+        if (one.name, one.files[WEIGHTS]) == (what["name"], what["sha256"]):
+            return one
+    raise Missing(
+        f"the checkpoint {what['name']} with sha256 {what['sha256'][:12]} is not in "
+        "models/checkpoints; plan the run anew"
+    )
+
+
+def _deciding(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in spec.items() if name not in LIMITS}
+
+
+def _told(dataset: Mapping[str, Any]) -> str:
+    return f"{printable(dataset['name'], 60)} at {dataset['image_size']}x{dataset['image_size']}"

@@ -1,0 +1,141 @@
+"""Adding a run's trained networks to those that come with the package (`bench.shipped`)."""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import shipped
+from bench.api import BenchError, Kind
+from bench.disk import file_sha, write_atomically
+from bench.parts import read_tensors, write_tensors
+from bench.record import is_plain_name
+from bench.registry import build
+from bench.runs import Run
+from bench.store import Record
+from bench.tasks.taken import halved
+
+MOST_BYTES = 80 * 2**20
+"""Of all networks together: they travel with every clone."""
+CURVES = ("curve.csv", "validation.csv")
+POINTS = 500
+"""Lines of a curve that are kept, evenly spaced."""
+
+
+def ship(run: Run, name: str) -> list[Path]:
+    """Copy the trained networks of a run into the set `name`, in half precision; return cards.
+
+    A network of the same name in that set is replaced.
+
+    Raises:
+        BenchError: If the name is none, the run trained nothing, a value does not fit into half
+            precision, or all together would be too large; nothing is changed then.
+    """
+    if not is_plain_name(name) or name == shipped.AUTO:
+        raise BenchError(f"'{name}' cannot name a set; use a plain name such as mnist-32")
+    trained = [one for one in run.records if _is_training(one)]
+    if not trained:
+        raise BenchError(f"{run.folder} trained no network; name a run with cells 'train'")
+    scratch = shipped.FOLDER / ".new"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        made = [_made(run, record, name, scratch) for record in trained]
+        renewed = {one.name for one in made}
+        kept = [one for one in shipped.entries() if one.name not in renewed]
+        _refuse_large(kept, scratch)
+        for one in made:
+            shutil.rmtree(one.folder, ignore_errors=True)
+            one.folder.parent.mkdir(parents=True, exist_ok=True)
+            (scratch / one.network).replace(one.folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    listed = sorted([*kept, *made], key=lambda one: one.name)
+    index = {"networks": [asdict(one) for one in listed]}
+    text = json.dumps(index, indent=1, sort_keys=True) + "\n"
+    write_atomically(shipped.FOLDER / shipped.INDEX, text.encode())
+    return [one.folder / "card.md" for one in made]
+
+
+def _is_training(record: Record) -> bool:
+    own = record["task"] == "train" and record["status"] == "ok"
+    return own and shipped.CHECKPOINT not in record["spec"]
+
+
+def _made(run: Run, record: Record, name: str, scratch: Path) -> shipped.Shipped:
+    """Write the files of one network and return its entry."""
+    network = _network(record["spec"])
+    folder = scratch / network
+    folder.mkdir(parents=True)
+    tensors, header = read_tensors(run.file(record["key"], shipped.WEIGHTS))
+    write_tensors(folder / shipped.WEIGHTS, halved(tensors), header)
+    for curve in CURVES:
+        if curve in record["files"]:
+            lines = run.file(record["key"], curve).read_text().splitlines(keepends=True)
+            (folder / curve).write_text("".join(_thinned(lines)))
+    files = {path.name: file_sha(path) for path in sorted(folder.iterdir())}
+    made = {part: record["made"][part] for part in ("machine", "versions", "device")}
+    (row,) = record["rows"]
+    one = shipped.Shipped(name, network, record["spec"], files, row, made)
+    (folder / "card.md").write_text(_card(one, (folder / shipped.WEIGHTS).stat().st_size))
+    return one
+
+
+def _network(spec: dict[str, Any]) -> str:
+    """Return a folder name for a network: denoiser, noise and seed where they are not the usual."""
+    kind = next(word for word in ("denoiser", "generator") if word in spec)
+    parts = [spec[kind]["name"].removeprefix("diffusion:")]
+    if "noise" in spec:
+        parts.append(spec["noise"]["name"])
+    if spec["seed"]:
+        parts.append(f"seed-{spec['seed']}")
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", "-".join(parts))
+
+
+def _thinned(lines: Sequence[str]) -> list[str]:
+    """Return the header, every so-many-th line, and the last."""
+    header, *points = lines
+    step = max(1, -(-len(points) // POINTS))
+    kept = points[::step]
+    return [header, *kept, *(points[-1:] if points and points[-1] is not kept[-1] else [])]
+
+
+def _refuse_large(kept: Sequence[shipped.Shipped], scratch: Path) -> None:
+    paths = [path for one in kept for path in one.folder.iterdir()]
+    total = sum(path.stat().st_size for path in [*paths, *scratch.rglob("*.*")])
+    if total > MOST_BYTES:
+        raise BenchError(
+            f"all checkpoints together would have {total / 2**20:.0f} MiB, expected at most "
+            f"{MOST_BYTES >> 20}; remove a set from models/checkpoints first"
+        )
+
+
+def _card(one: shipped.Shipped, size: int) -> str:
+    """Return a network's card: what it is, of what data, how it was made, what it cannot."""
+    spec, training, data = one.spec, one.spec["training"], one.spec["dataset"]
+    dataset = build(Kind.DATASET, data["name"], image_size=data["image_size"])
+    denoiser = spec.get("denoiser") or spec["generator"]
+    recipe = ", ".join(f"{name} {value}" for name, value in sorted(training.items()))
+    noise = f", at {spec['noise']['name']}" if "noise" in spec else ""
+    machine = one.made["machine"]
+    where = f"{', '.join(machine['gpu'])}" if one.made["device"] == "cuda" else machine["cpu"]
+    return f"""# {one.name}
+
+- **Network**: `{denoiser["name"]}` at {denoiser.get("scale", 1.0):g} of the paper's width{noise};
+  recipe `{denoiser.get("recipe", "of its own")}`, seed {spec["seed"]}.
+- **Data**: `{data["name"]}`, {data["image_size"]}x{data["image_size"]} pixels, {dataset.channels}
+  channel{"s" * (dataset.channels > 1)}, {one.row["n_train"]:,} images. Licence of the data:
+  {dataset.licence}.
+- **Training**: {one.row["updates"]:,} updates, {one.row["images_seen"]:,} images seen ({recipe}),
+  on {where}, torch {one.made["versions"]["torch"]}. The weights are the moving average.
+- **Loss**: {one.row["loss_last"]:.5g} over the last 100 updates, {one.row["loss_held_out"]:.5g} on
+  held-out images, before rounding to half precision. `curve.csv` and `validation.csv` are the way
+  there.
+- **File**: `weights.safetensors`, {size / 2**20:.1f} MiB, half precision, sha256
+  `{one.files[shipped.WEIGHTS]}`.
+- **Use**: `python -m bench run all --budget small --checkpoint {one.set}`; what it measures is the
+  loss of these rounded weights beside the one above.
+- **Not for**: anything but comparing architectures. It saw one small data set for a short time.
+"""

@@ -1,0 +1,59 @@
+"""A network of the package in place of a training (`bench.shipped`)."""
+
+import shutil
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import shipped
+from bench.api import BenchError, Cell, Context
+from bench.checkpoint import load_tensors
+from bench.parts import read_tensors
+from bench.tasks.denoisers import build_denoiser
+
+
+def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shipped.Shipped]:
+    """Return the cell's denoiser with the weights that come with the package, in float32.
+
+    Raises:
+        Missing: If they are not there.
+        BenchError: If they are of another network.
+    """
+    entry = shipped.entry(cell.spec[shipped.CHECKPOINT])
+    module = build_denoiser(cell, context, dataset)
+    path = entry.file(shipped.WEIGHTS)
+    try:
+        halves, _ = read_tensors(path)
+    except ValueError as error:
+        raise BenchError(f"{path} is not a safetensors file ({error})") from None
+    own = module.state_dict()
+    whole = {
+        name: value.to(own[name].dtype) if name in own and value.is_floating_point() else value
+        for name, value in halves.items()
+    }
+    load_tensors(whole, module, of=path)
+    return module.eval(), entry
+
+
+def bring(entry: shipped.Shipped, context: Context) -> dict[str, Any]:
+    """Copy an entry's curves to the cell's folder and return them by name."""
+    files = {}
+    for name in entry.files:
+        if name.endswith(".csv"):
+            files[name] = context.folder / name
+            shutil.copyfile(entry.file(name), files[name])
+    return files
+
+
+def halved(module_state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors in half precision, integers as they are.
+
+    Raises:
+        BenchError: If a value is too large for it.
+    """
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in module_state.items()}
+    for name, value in halves.items():
+        if not torch.isfinite(value).all():
+            raise BenchError(f"'{name}' has values beyond 65504, the largest of half precision")
+    return halves

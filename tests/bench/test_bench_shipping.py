@@ -1,0 +1,169 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bench import shipped, shipping
+from bench.api import BenchError, Missing
+from bench.budget import load_budget
+from bench.cli import run_command_line
+from bench.context import TaskContext
+from bench.experiments.trained import train_backbone
+from bench.plan import plan_of, study_for
+from bench.runs import load_run
+from bench.store import Store
+from bench.tasks.taken import halved
+from bench.tasks.train import train
+
+SETTINGS = (
+    "image_size=16",
+    "scale=0.0625",
+    "train.updates=3",
+    "train.passes=0",
+    "train.validations=1",
+    "denoising.n_one_step=4",
+)
+SETS = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that trained one small network."""
+    out = tmp_path_factory.mktemp("shipping") / "run"
+    words = ["run", "training", "--only", "denoise diffusion:cunet * t=83", "--workers", "1", *SETS]
+    assert run_command_line([*words, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    return folder
+
+
+def study(*settings):
+    return study_for(load_budget("smoke", [*SETTINGS, *settings]))
+
+
+def measured(cell, folder):
+    """Run a training cell in this process."""
+    for part in ("made", "partial"):
+        (folder / part).mkdir(parents=True)
+    (planned,) = plan_of([cell], purpose="test")
+    context = TaskContext(
+        planned.cell, {}, Store(folder), folder / "made", folder / "partial", "cpu",
+        progress=lambda done, total: None, pause_wanted=lambda: False,
+    )  # fmt: skip
+    return train(planned.cell, context)
+
+
+def test_a_run_takes_the_network_that_another_trained(trained, checkpoints, tmp_path, capsys):
+    cell = train_backbone(study("checkpoints=auto"), "cunet")
+    assert "checkpoint" not in cell.spec, "there is none yet"
+    assert run_command_line(["ship", str(trained), "tiny"]) == 0
+    assert capsys.readouterr().out.strip().endswith("tiny/cunet/card.md")
+    cell = train_backbone(study("checkpoints=auto", "train.updates=99"), "cunet")
+    assert cell.spec["checkpoint"]["name"] == "tiny/cunet"
+    assert cell.spec["training"]["updates"] == 3, "how it was trained is the entry's"
+    (record,) = (one for one in load_run(trained).records if one["task"] == "train")
+    outcome = measured(cell, tmp_path / "cell")
+    (row,) = outcome.rows
+    (was,) = record["rows"]
+    assert row["loss_held_out_float32"] == was["loss_held_out"]
+    assert row["loss_held_out"] == pytest.approx(was["loss_held_out"], rel=1e-2)
+    assert row["loss_held_out"] != was["loss_held_out"], "it was measured, on the rounded weights"
+    assert row["images_seen"] == was["images_seen"]
+    original = load_file(load_run(trained).file(record["key"], "weights.safetensors"))
+    taken = load_file(outcome.files["weights.safetensors"])
+    for name, value in original.items():
+        assert taken[name].dtype == value.dtype
+        assert torch.equal(taken[name], halved({name: value})[name].to(value.dtype))
+    assert {"curve.csv", "validation.csv"} <= outcome.files.keys()
+
+
+@pytest.mark.parametrize(
+    "settings", [("seed=1",), ("image_size=32",), ("scale=0.125",), ("recipe=ho2020",)]
+)
+def test_another_network_is_trained(trained, checkpoints, settings):
+    shipping.ship(load_run(trained), "tiny")
+    assert "checkpoint" in train_backbone(study("checkpoints=auto"), "cunet").spec
+    assert "checkpoint" not in train_backbone(study("checkpoints=auto", *settings), "cunet").spec
+    assert "checkpoint" not in train_backbone(study("checkpoints=auto"), "unet").spec
+    assert "checkpoint" not in train_backbone(study(), "cunet").spec
+
+
+def test_a_named_set_that_does_not_fit_is_refused(trained, checkpoints):
+    shipping.ship(load_run(trained), "tiny")
+    with pytest.raises(BenchError, match=r"no set of checkpoints named .tine.; did you mean .tiny"):
+        study("checkpoints=tine")
+    with pytest.raises(BenchError, match=r"know digits at 16x16, this run has digits at 32x32"):
+        study("checkpoints=tiny", "image_size=32")
+    with pytest.raises(BenchError, match=r"have scale 0.0625, this run 0.5"):
+        study("checkpoints=tiny", "scale=0.5")
+
+
+def test_weights_that_changed_are_not_taken(trained, checkpoints, tmp_path):
+    shipping.ship(load_run(trained), "tiny")
+    cell = train_backbone(study("checkpoints=tiny"), "cunet")
+    path = checkpoints / "tiny" / "cunet" / "weights.safetensors"
+    save_file({name: value + 1 for name, value in load_file(path).items()}, path)
+    with pytest.raises(Missing, match="missing or not what"):
+        measured(cell, tmp_path / "cell")
+    path.unlink()
+    with pytest.raises(Missing, match="restore it with git"):
+        measured(cell, tmp_path / "again")
+    shutil.rmtree(checkpoints)
+    with pytest.raises(Missing, match="plan the run anew"):
+        measured(cell, tmp_path / "third")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"networks": [{}]}', '{"networks": 3}'])
+def test_a_damaged_index_is_one_line(checkpoints, text):
+    checkpoints.mkdir()
+    (checkpoints / "index.json").write_text(text)
+    with pytest.raises(BenchError, match="no index of checkpoints"):
+        shipped.entries()
+
+
+def test_names_in_an_index_lead_nowhere_else(trained, checkpoints):
+    shipping.ship(load_run(trained), "tiny")
+    index = json.loads((checkpoints / "index.json").read_text())
+    index["networks"][0]["network"] = "../../elsewhere"
+    (checkpoints / "index.json").write_text(json.dumps(index))
+    with pytest.raises(BenchError, match="no plain names"):
+        shipped.entries()
+
+
+def test_what_cannot_be_shipped_changes_nothing(trained, checkpoints, monkeypatch, capsys):
+    shipping.ship(load_run(trained), "tiny")
+    before = {path: path.read_bytes() for path in checkpoints.rglob("*.*")}
+    for name in ("..", "auto", "a/b", ""):
+        assert run_command_line(["ship", str(trained), name]) == 2
+    monkeypatch.setattr(shipping, "MOST_BYTES", 1000)
+    assert run_command_line(["ship", str(trained), "large"]) == 2
+    assert "expected at most" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in checkpoints.rglob("*.*")} == before
+    with pytest.raises(BenchError, match="largest of half precision"):
+        halved({"w": torch.tensor([1e5])})
+
+
+def test_a_card_tells_what_a_person_must_know(trained, checkpoints):
+    (card,) = shipping.ship(load_run(trained), "tiny")
+    text = card.read_text()
+    (entry,) = shipped.entries()
+    for word in ("cunet", "16x16", "CC BY 4.0", "3 updates", entry.files["weights.safetensors"]):
+        assert word in text
+    again = shipping.ship(load_run(trained), "tiny")
+    assert again == [card] and len(shipped.entries()) == 1
+
+
+def test_every_network_of_the_package_is_what_its_index_says():
+    size = 0
+    for entry in shipped.entries():
+        for name in entry.files:
+            size += entry.file(name).stat().st_size
+        assert (entry.folder / "card.md").exists()
+    assert size <= shipping.MOST_BYTES
