@@ -37,6 +37,7 @@ def main() -> None:
         pass
     except (BenchError, Invalid) as reason:  # the first process says why, if it is the same there
         store.set(f"fault{order['rank']}", printable(str(reason), LONGEST_REASON))
+        sys.exit(1)
     except Exception as error:
         traceback.print_exc()
         text = printable(f"{type(error).__name__}: {error}", LONGEST_REASON)

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -29,6 +30,9 @@ PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others."""
 START_S = 300.0
 END_S = 10.0
+LOST_S = 20.0
+"""How long this process has, once another died, to find out by itself, as it does on the CPU."""
+LOOK_S = 0.5
 POLL_S = 0.02
 NETWORK = {"linux": "lo", "darwin": "lo0"}
 """The network of the machine itself."""
@@ -56,7 +60,7 @@ def peers(cell: Cell, context: Context, count: int) -> Iterator[None]:
             children.append(_started(cell, context, rank, count, store.port))
         _wait(store, children, context)
         try:
-            with joined(store, 0, count, context.device):
+            with joined(store, 0, count, context.device), _watched(children):
                 yield
         except RuntimeError as error:  # this process's own, or it misses another
             if reason := _reason(store, children):
@@ -162,6 +166,36 @@ def _reason(store: Any, children: Sequence["subprocess.Popen[str]"]) -> Exceptio
         kind = MemoryError if store.check([f"memory{rank}"]) else BenchError
         return kind(f"process {rank + 1} of {len(children) + 1} of the training: {why}")
     return None
+
+
+@contextlib.contextmanager
+def _watched(children: Sequence["subprocess.Popen[str]"]) -> Iterator[None]:
+    """End this process where another died and it waits for that one, as graphics cards do.
+
+    To break off what the cards do together would let it go on with sums that are none.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_S):
+            ends = [(rank, child.poll()) for rank, child in enumerate(children, start=2)]
+            dead = [(rank, code) for rank, code in ends if code]
+            if dead and not over.wait(LOST_S):
+                rank, code = dead[0]
+                print(
+                    f"bench: process {rank} of {len(children) + 1} of the training ended with exit "
+                    f"code {code}, and the first waits for it in vain; run again",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+                os._exit(1)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _end(children: Sequence["subprocess.Popen[str]"]) -> None:

@@ -19,6 +19,7 @@ from bench.parts import read_tensors
 from bench.process_state import Changes, preserved
 from bench.registry import HOME
 from bench.store import Store
+from bench.training import write_curve
 
 TRAINING = {
     "updates": 4, "batch": 10, "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.99, "ema": 0.9,
@@ -109,6 +110,25 @@ def test_two_processes_learn_what_one_learns_that_accumulates(run, spec):
 
 
 @pytest.mark.slow
+def test_two_processes_follow_the_loss_curve_of_one_with_the_same_batch(run, monkeypatch):
+    """Over 40 updates, and before the curve's file rounds them to six digits."""
+    curves = []
+
+    def noted(path, curve):
+        curves.append(dict(curve))
+        write_curve(path, curve)
+
+    task = sys.modules[registry.find(Kind.TASK, "train").build.__module__]
+    monkeypatch.setattr(task, "write_curve", noted)
+    for how in ({"processes": 2}, {"accumulate": 2}, {"accumulate": 2, "batch": 12}):
+        run(NETWORK, updates=40, validations=0, **how)
+    shared, alone, other = curves
+    off = max(abs(shared[update] / alone[update] - 1) for update in alone)
+    assert len(alone) == 40 and off < 1e-4, off
+    assert max(abs(other[update] / alone[update] - 1) for update in alone) > 1e-2  # it could fail
+
+
+@pytest.mark.slow
 def test_processes_stop_together_and_go_on(run):
     told = []
     with pytest.raises(Paused):
@@ -131,6 +151,30 @@ def test_a_process_that_is_killed_is_told_and_no_other_is_left(run):
     with pytest.raises(BenchError, match="process 2 of 2 of the training: it ended with exit code"):
         run(CLASSIC, processes=2, updates=10**6, progress=kill)
     assert children() == []
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_for_a_dead_one_ends_with_one_line():
+    """A graphics card waits for ever; here the first waits so for what it never hears."""
+    order = """
+import sys, threading
+from bench import peers
+peers.LOST_S = 1.0
+dead = peers.subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(7)"])
+alive = peers.subprocess.Popen(
+    [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=peers.subprocess.PIPE)
+with peers._watched([alive, dead]):
+    threading.Event().wait()
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", order], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "bench: process 3 of 3 of the training ended with exit code 7, and the first waits for it "
+        "in vain; run again"
+    )
 
 
 @pytest.mark.slow
