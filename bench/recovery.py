@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import re
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,8 @@ RENEWAL = "renewal-"
 """Begins the name of a file beside the folders: a fresh run that is unfinished, and goes on with
 half-done work of cells that have a record already."""
 STALE_S = 3600.0
-"""A temporary file that is older was left by a process that was killed."""
+"""A temporary file that is older, by the file system's own clock, was left by a process that was
+killed."""
 
 _is_temporary = re.compile(r"\.[0-9a-f]{16}\.tmp").fullmatch
 
@@ -94,11 +95,26 @@ def _drop_leftovers(store: "Store", key: str, *, part: str) -> None:
 
 
 def _drop_temporaries(folder: Path, is_one: Callable[[str], bool]) -> None:
-    for name in filter(is_one, list(_names(folder))):
+    found = list(filter(is_one, list(_names(folder))))
+    now = _now(folder) if found else 0.0
+    for name in found:
         path = folder / name
         with contextlib.suppress(OSError):  # somebody else's, or gone by now
-            if time.time() - path.lstat().st_mtime > STALE_S:
+            if now - path.lstat().st_mtime > STALE_S:
                 path.unlink()
+
+
+def _now(folder: Path) -> float:
+    """Return the time as the file system tells it, whose clock may be another machine's.
+
+    0, by which nothing is stale, where nothing can be written.
+    """
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"now")
+        file.flush()
+        os.fsync(file.fileno())  # a network drive may tell its own time only then
+        return os.fstat(file.fileno()).st_mtime
+    return 0.0
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -62,8 +62,17 @@ class Executor(Protocol):
         """Return the kind of machine that timing cells are measured on (`provenance.machine`)."""
         ...
 
-    def prepare(self, plan: Plan, store: Store) -> None:
+    def words(self) -> list[str]:
+        """Return lines for people: what there is, and what runs where; none for this machine."""
+        ...
+
+    def prepare(self, plan: Plan, store: Store, *, memory_gib: float | None = None) -> None:
         """Make ready for the cells of a plan, whose store is prepared.
+
+        Args:
+            plan: The cells.
+            store: Where their records go.
+            memory_gib: Most memory of one cell, where that was asked for.
 
         Raises:
             BenchError: If a cell needs what no place has, in one line that names it.

@@ -33,7 +33,11 @@ class Local:
         """Return what this machine is."""
         return provenance.machine()
 
-    def prepare(self, plan: Plan, store: Store) -> None:
+    def words(self) -> list[str]:
+        """Return nothing: what this machine is, a person knows."""
+        return []
+
+    def prepare(self, plan: Plan, store: Store, *, memory_gib: float | None = None) -> None:
         """Name the workers; each begins with its first cell."""
         logs = store.root / "logs"
         self._all = [Worker(logs / f"worker-{index}.log") for index in range(self.seats)]

@@ -27,7 +27,7 @@ class Threads:
         self._now = {True: 0, False: 0}
         self._lock = threading.Lock()
 
-    def prepare(self, plan, store):
+    def prepare(self, plan, store, *, memory_gib=None):
         self.calls.append("prepare")
         if self.refuses:
             raise BenchError(self.refuses)
