@@ -17,7 +17,8 @@ from bench.commands.compare import compare
 from bench.commands.planning import plan
 from bench.commands.running import run
 from bench.commands.score import score
-from bench.options import JsonOption, OutOption
+from bench.options import JsonOption, OutOption, StoreOption
+from bench.shared.address import without_secrets
 from bench.stopping import EXIT_INTERRUPTED, interrupting
 
 EXIT_USAGE, EXIT_IO = 2, 74
@@ -64,12 +65,13 @@ def report(
     readme: Annotated[
         Path | None, typer.Option(help="Renew the first screen of this README, and nothing else.")
     ] = None,
+    store: StoreOption = None,
 ) -> None:
     """Write tables, figures and the page of a run again, from its records."""
-    from bench.runs import load_run
+    from bench.commands.loading import loaded
     from bench.trust import refuse_untrusted
 
-    runs = [load_run(folder) for folder in folders]
+    runs = [loaded(folder, store) for folder in folders]
     for finished in runs:
         refuse_untrusted(finished)
     if readme is not None:
@@ -109,12 +111,29 @@ def publish(
 
 
 @app.command()
-def check(folder: Annotated[Path, typer.Argument(metavar="RUN")]) -> None:
-    """Check that a run is whole and valid; exit 4 with the reasons where it is not."""
-    from bench.check import faults, notes
+def ship(
+    folder: Annotated[Path, typer.Argument(metavar="RUN")],
+    name: Annotated[str, typer.Argument(metavar="SET")],
+) -> None:
+    """Copy a run's trained networks to models/checkpoints, in half precision, to be committed."""
     from bench.runs import load_run
+    from bench.shipping import ship as copy
+    from bench.trust import refuse_untrusted
 
     finished = load_run(folder)
+    refuse_untrusted(finished)
+    print("\n".join(str(path) for path in copy(finished, name)))
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="RUN")], store: StoreOption = None
+) -> None:
+    """Check that a run is whole and valid; exit 4 with the reasons where it is not."""
+    from bench.check import faults, notes
+    from bench.commands.loading import loaded
+
+    finished = loaded(folder, store)
     found = faults(finished)
     for note in notes(finished):
         print(f"note: {note}")
@@ -179,7 +198,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
-    words = shlex.join(arguments)
+    words = without_secrets(shlex.join(arguments))
     print(f"bench: interrupted; go on with: python -m bench {words}", file=sys.stderr)
     return EXIT_INTERRUPTED
 

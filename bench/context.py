@@ -24,6 +24,8 @@ class TaskContext:
     device: str
     progress: Callable[[int, int], None]
     pause_wanted: Callable[[], bool]
+    share: tuple[int, int] | None = None
+    """Which share of how many is wanted, where it is not the whole cell (see `bench.shards`)."""
 
     def build(self, kind: Kind, spec: Mapping[str, Any] | None = None) -> Any:
         """Build the plug-in that the cell's spec (or `spec`) names."""

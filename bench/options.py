@@ -53,6 +53,10 @@ EngineOption = Annotated[
     str | None,
     typer.Option("--engine", metavar="NAME", help="Runs all timed networks: `bench list engine`."),
 ]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option("--checkpoint", metavar="SET", help="Take its networks instead of training."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="Open no connection, not even for an extractor's weights.")
@@ -66,6 +70,16 @@ ExecutorOption = Annotated[
 AddressOption = Annotated[
     str | None,
     typer.Option("--address", metavar="HOST:PORT", help="Of the cluster, or auto; else one here."),
+]
+ShardsOption = Annotated[
+    int,
+    typer.Option("--shards", min=1, help="Shares of a long cell's images made side by side."),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store", metavar="ADDRESS", help="Shares results: s3://bucket/prefix, file:///mount/dir."
+    ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")]
 WORKERS = max(1, min(4, os.cpu_count() or 1))

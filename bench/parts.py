@@ -4,6 +4,8 @@ A part is what a task makes of one block of its items. Parts are saved several t
 are quick, one to a file where they are slow: saving takes about `SHARE` of the time. A file that
 is damaged, or that another cell made, counts as absent and its parts are made again. What is read
 back is bit for bit what was made, hence so is the result, wherever the work was cut.
+
+A context that has a `share` makes those parts only and stops: the cell finds them (`bench.shards`).
 """
 
 import contextlib
@@ -26,6 +28,8 @@ from bench.api import Context, Paused, StorageError
 from bench.batches import blocks
 from bench.disk import sync_folder
 from bench.seeds import seed_globals
+from bench.shards import count_of, share_of
+from bench.temporary import temporary_beside
 
 SHARE = 0.01
 """Of the time, that saving may take."""
@@ -46,18 +50,23 @@ def in_parts(
 ) -> Iterator[Part]:
     """Yield what `make` makes of each block of `size` of `count` items: kept, or made now.
 
+    Of a share of the cell nothing is yielded: its parts are kept, and that is all.
+
     Args:
-        context: Of the cell; told how far the work is.
+        context: Of the cell; told how far the work is, of a share that share of the whole.
         make: Called without gradients, with the global random generators seeded by cell and block.
         count: Number of items.
         size: Items in a block; the last may be shorter.
         name: Of the work, where a cell has several.
 
     Raises:
-        Paused: If the run is being stopped; what is done is safe.
+        Paused: If the run is being stopped, or the share is done; what is done is safe.
     """
     shelf = _Shelf(context.partial / name, of=f"{context.partial.name}/{name}")
-    for block in blocks(count, size):
+    share = getattr(context, "share", None)
+    mine = share_of(count_of(count, size), *(share or (0, 1)))
+    done = 0
+    for block in list(blocks(count, size))[mine.start : mine.stop]:
         part = shelf.take(block.start)
         if part is None:
             _stop_if_wanted(context, shelf)
@@ -67,8 +76,13 @@ def in_parts(
             # Like what comes back from a file: on the CPU, contiguous, without inference mode.
             part = {key: _plain(value).clone() for key, value in made.items()}
             shelf.put(block.start, part)
-        context.progress(block.stop, count)
-        yield part
+        done += len(block)
+        context.progress(done, count)
+        if share is None:
+            yield part
+    if share is not None:
+        shelf.save()
+        raise Paused
     _stop_if_wanted(context, shelf)
 
 
@@ -127,7 +141,10 @@ class _Shelf:
                 first, _, rest = name.partition("/")
                 if first.isdecimal():  # else it is none of ours
                     self._found.setdefault(int(first), {})[rest] = value.clone()
-        return self._found.pop(start, None)
+        part = self._found.pop(start, None)
+        if part is not None:
+            self.save()  # what is in a file follows each other, and is found by its first
+        return part
 
     def put(self, start: int, part: Part) -> None:
         """Keep a part, at once or with the next ones."""
@@ -158,7 +175,7 @@ def keep(path: Path, tensors: Mapping[str, Tensor], *, of: str, facts: Mapping[s
     """Write tensors and JSON-able facts, fsynced, whole or not at all; an old file stays till then.
 
     Args:
-        path: Of the file; nobody else writes it meanwhile.
+        path: Of the file; of two who write it at once, one is the last.
         tensors: Name -> tensor.
         of: What they belong to; `read_kept` asks for the same.
         facts: Whatever else.
@@ -196,11 +213,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Raises:
         StorageError: If it cannot be written.
     """
-    # One name, so that a process killed here leaves one such file and not one each time.
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
         save_file(_unshared(tensors), temporary, metadata=dict(metadata))
         with temporary.open("rb") as file:
             os.fsync(file.fileno())

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.machine import core_quota, usable_cores
+from bench.shared.address import without_secrets
 
 GPU_PATIENCE_S = 60
 """A driver that has been asleep takes seconds for each GPU."""
@@ -144,5 +145,5 @@ def git() -> dict[str, Any]:
 
 
 def command() -> str:
-    """Return the command line as a person would type it."""
-    return " ".join(["python -m bench", *sys.argv[1:]])
+    """Return the command line as a person would type it, without passwords in addresses."""
+    return without_secrets(" ".join(["python -m bench", *sys.argv[1:]]))

@@ -1,5 +1,7 @@
 """How far a run with `--fresh` came, so that the same command goes on and does not begin anew."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.disk import open_log
@@ -14,6 +16,7 @@ class Renewal:
     def __init__(self, path: Path):
         self._path = path
         self._said: set[tuple[str, str]] = set()
+        self._beginning = threading.Lock()
         try:
             lines = path.read_text("utf-8", errors="replace").splitlines()
         except OSError:
@@ -22,17 +25,19 @@ class Renewal:
             word, _, key = line.partition(" ")
             self._said.add((word, key))
 
-    def has_begun(self, key: str) -> bool:
-        """Return whether the half-done work of a cell is this fresh run's own."""
-        return (BEGUN, key) in self._said
-
     def is_done(self, key: str) -> bool:
         """Return whether a cell was measured anew already."""
         return (DONE, key) in self._said
 
-    def begin(self, key: str) -> None:
-        """Note that a cell begins."""
-        self._say(BEGUN, key)
+    def begin(self, key: str, drop: Callable[[], None]) -> None:
+        """Note that a cell begins, once, after dropping what earlier runs have half done of it.
+
+        From then on the half-done work of the cell is this fresh run's own. Any thread may call it.
+        """
+        with self._beginning:
+            if (BEGUN, key) not in self._said:
+                drop()
+                self._say(BEGUN, key)
 
     def done(self, key: str) -> None:
         """Note that a cell has its new record."""

@@ -15,10 +15,12 @@ from bench import canonical
 from bench.errors import BenchError
 from bench.executor.executor import Executor, Seat
 from bench.executor.local import Local
+from bench.jobs import Job, Shown, jobs_of, order_of
 from bench.plan import Plan, Planned
 from bench.pool import Stopped
 from bench.renewal import Renewal
 from bench.settling import Limits, Settled, Settler
+from bench.shared.sharing import Sharing, Unshared
 from bench.store import Record, Store
 
 
@@ -54,12 +56,17 @@ class Runner:
     memory_gib: float | None = None
     """Most memory of one cell; by default its part of the machine's."""
     fresh: bool = False
+    shards: int = 1
+    """In how many shares, at most, the parts of a long cell are made side by side before it."""
     listener: Listener = field(default_factory=Listener)
     executor: Executor | None = None
+    sharing: Sharing = field(default_factory=Unshared)
+    """Who else has results."""
     failed_again: list[Record] = field(default_factory=list, init=False)
     """Attempts that failed where an earlier one had succeeded, whose record stays."""
     _where: Executor = field(init=False)
     _begun: bool = field(default=False, init=False)
+    _shown: Shown = field(default_factory=Shown, init=False)
     _stopping: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -82,13 +89,15 @@ class Runner:
         self.store.prepare()
         records: dict[str, Record] = {}
         try:
-            self._where.prepare(plan, self.store)
+            self._where.prepare(plan, self.store, memory_gib=self.memory_gib)
             settler = self._settler(plan)
             with ThreadPoolExecutor(MOST_AT_ONCE) as threads:
                 run = _Phases(settler, records, threads)
                 try:
-                    self._in_order(quality, run, lambda: self._where.seats)
-                    self._in_order(timing, run, lambda: self._where.timing_seats)
+                    jobs = jobs_of(quality.values(), self.shards, self._lacks(settler))
+                    self._in_order(jobs, run, lambda: self._where.seats)
+                    jobs = {planned.key: Job(planned) for planned in timing.values()}
+                    self._in_order(jobs, run, lambda: self._where.timing_seats)
                 except BaseException:
                     self._stop()  # unblocks the threads that wait for an answer
                     threads.shutdown(cancel_futures=True)
@@ -112,45 +121,56 @@ class Runner:
         name = f"renewal-{canonical.digest(list(plan.cells))[:16]}.txt"
         renewal = Renewal(self.store.root / name) if self.fresh else None
         limits = Limits(self.limit_s, self.memory_gib)
-        settler = Settler(self.store, self.device, limits, renewal, frozenset(), self._go_on)
+        settler = Settler(
+            self.store, self.device, limits, renewal, frozenset(), self._go_on, self.sharing
+        )
         missing = [planned for planned in plan if settler.known(planned) is None]
         read_from = frozenset(key for planned in missing for key in planned.uses)
         return replace(settler, read_from=read_from)
 
-    def _in_order(
-        self, cells: Mapping[str, Planned], run: "_Phases", seats: Callable[[], int]
-    ) -> None:
-        """Run cells as soon as what they use is there, as many at once as there are seats."""
-        order = TopologicalSorter(
-            {key: set(planned.uses) & cells.keys() for key, planned in cells.items()}
-        )
+    def _lacks(self, settler: Settler) -> Callable[[Planned], bool]:
+        return lambda planned: not planned.unavailable and settler.known(planned) is None
+
+    def _in_order(self, jobs: Mapping[str, Job], run: "_Phases", seats: Callable[[], int]) -> None:
+        """Run jobs as soon as what they use is there, as many at once as there are seats."""
+        order = TopologicalSorter(order_of(jobs))
         order.prepare()
         ready: list[str] = []
-        running: dict[Future[Settled], Planned] = {}
+        running: dict[Future[Settled | None], Job] = {}
         while order.is_active() and not (self._stopping and not running):
             ready += order.get_ready()
             while ready and len(running) < min(seats(), MOST_AT_ONCE) and not self._stopping:
-                planned = cells[ready.pop(0)]
-                used = {key: run.records[key] for key in planned.uses}
-                running[run.threads.submit(self._settle, run.settler, planned, used)] = planned
+                job = jobs[ready.pop(0)]
+                used = {key: run.records[key] for key in job.planned.uses}
+                running[run.threads.submit(self._settle, run.settler, job, used)] = job
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                planned = running.pop(future)
+                job = running.pop(future)
                 with self._stopped_is_expected():
-                    self._finish(planned, run.records, future.result())
-                    order.done(planned.key)
+                    settled = future.result()
+                    if settled is not None:
+                        self._finish(job.planned, run.records, settled)
+                    order.done(job.name)
 
-    def _settle(self, settler: Settler, planned: Planned, used: Mapping[str, Record]) -> Settled:
+    def _settle(self, settler: Settler, job: Job, used: Mapping[str, Record]) -> Settled | None:
+        """Settle a cell, or have a share of it made."""
+        planned = job.planned
+
         def progress(done: int, total: int) -> None:
+            done = self._shown.done(job, done)
             self._tell(self.listener.advanced, planned, done, total)
 
         @contextlib.contextmanager
         def taken() -> Iterator[Seat]:
             with self._where.seat(planned, self._go_on) as seat:
-                self._tell(self.listener.started, planned)
+                if self._shown.is_first(planned.key):
+                    self._tell(self.listener.started, planned)
                 yield seat
 
-        return settler.settle(planned, used, taken, progress)
+        if job.share is None:
+            return settler.settle(planned, used, taken, progress)
+        settler.help(planned, used, job.share, taken, progress)
+        return None
 
     def _finish(self, planned: Planned, records: dict[str, Record], settled: Settled) -> None:
         records[planned.key] = settled.record

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,13 @@ from bench.budget import Budget, changed_settings, load_budget, read_settings
 from bench.device import chosen_device
 from bench.disk import made_writable, read_plain
 from bench.errors import BenchError
+from bench.outcome import exit_code as exit_code
+from bench.outcome import lacking as lacking
 from bench.plan import Plan, chosen_experiments, findings, make_plan, plugins, study_for
-from bench.record import FAULTY, LARGEST
+from bench.record import LARGEST
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest
-from bench.settling import REUSED
+from bench.shared.sharing import REUSED, Shared, Unshared
 from bench.stopping import wound_up_by_signals
 from bench.store import Record, Store
 from bench.trust import CANARY, failed_canary
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 LIMITS = ("cell_limit_s", "cell_memory_gib")
 """Settings that change no number, and so not what a run is called."""
-EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
 OFFLINE = "BENCH_OFFLINE"
 
 
@@ -72,8 +73,22 @@ class Session:
     device: str
     place: "Executor | None" = None
     """Where cells are measured, if not on this machine."""
+    shared: Shared | None = None
+    """Where results are shared."""
 
-    def measure(self, listener: Listener, *, workers: int, fresh: bool) -> Run:
+    @property
+    def store(self) -> Store:
+        """The local store, supplied with files by the shared one."""
+        return Store(self.folders.store.resolve(), self.shared)
+
+    def record(self, key: str) -> Record | None:
+        """Return the record of a cell that is here or shared."""
+        found = self.store.peek(key)
+        if self.shared is None or (found is not None and found["status"] in REUSED):
+            return found
+        return self.shared.known(self.store, key, read=False) or found
+
+    def measure(self, listener: Listener, *, workers: int, fresh: bool, shards: int = 1) -> Run:
         """Measure what is missing, write the manifest and return the run."""
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         clock = time.monotonic()
@@ -81,15 +96,19 @@ class Session:
         provenance.machine()  # what cannot be told of the machine is said before hours of work
         self._forget_failed_canaries()
         runner = Runner(
-            Store(self.folders.store.resolve()),
+            self.store,
             workers=workers,
             device=self.device,
             limit_s=self.budget.cell_limit_s,
             memory_gib=self.budget.cell_memory_gib,
             fresh=fresh,
+            shards=shards,
             listener=listener,
             executor=self.place,
+            sharing=self.shared or Unshared(),
         )
+        if self.shared is not None:
+            self.shared.prepare(self.store, [planned.key for planned in self.plan])
         with wound_up_by_signals(runner.wind_up):
             records = runner.run(self.plan)
         manifest = self._manifest(records, started, time.monotonic() - clock)
@@ -99,14 +118,13 @@ class Session:
                 for record in runner.failed_again
             ]
         write_manifest(self.folders.run, manifest)
-        return load_run(self.folders.run)
+        return replace(load_run(self.folders.run), store=self.store)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return one line per cell: what it is, and whether it is measured already."""
-        store = Store(self.folders.store)
         lines = []
         for planned in self.plan:
-            record = store.peek(planned.key)
+            record = self.record(planned.key)
             state = record["status"] if record else "to do"
             lines.append(
                 {
@@ -125,10 +143,9 @@ class Session:
         """Return how long what is not measured yet will take; a few calls are timed for it."""
         from bench.forecast.forecast import forecast
 
-        store = Store(self.folders.store)
         keys = {planned.key for planned in self.plan if not planned.unavailable}
         if not fresh:
-            records = {key: store.peek(key) for key in keys}
+            records = {key: self.record(key) for key in keys}
             keys -= {key for key, one in records.items() if one and one["status"] in REUSED}
         return forecast(self.plan, keys, device=self.device, workers=workers)
 
@@ -166,6 +183,7 @@ class Session:
             "changed_settings": list(self.changed),
             "same_data": self.same_data,
             "findings": findings(),
+            **({} if self.shared is None else {"shared": self.shared.shown}),
             "merkle_root": merkle.root({k: r["checksum"] for k, r in records.items()}),
         }
         dates = {
@@ -265,24 +283,3 @@ def provide_weights(session: Session, *, offline: bool) -> list[str]:
 def is_offline(asked: bool) -> bool:
     """Return whether no connection may be made: by --offline, or by BENCH_OFFLINE."""
     return asked or os.environ.get(OFFLINE, "").strip().lower() not in ("", "0", "no", "false")
-
-
-def lacking(session: Session, run: Run) -> list[str]:
-    """Return what was missing on this machine - data, weights of extractors - and how to get it."""
-    unmeasured = {planned.unavailable for planned in session.plan if planned.unavailable}
-    ok = {record["key"] for record in run.records if record["status"] == "ok"}
-    for record in run.records:
-        own = record["status"] == "skipped" and ok >= set(record["uses"])
-        if record["task"] == "features" and own:
-            unmeasured.add(record["reason"])
-    return sorted(unmeasured)
-
-
-def exit_code(session: Session, run: Run) -> int:
-    """Return the exit code that tells how a run went."""
-    counts = Counter(record["status"] for record in run.records)
-    if sum(counts[status] for status in FAULTY) or run.manifest.get("failed_again"):
-        return EXIT_FAILED
-    if lacking(session, run):
-        return EXIT_MISSING
-    return 0 if counts["ok"] else EXIT_NOTHING_RAN

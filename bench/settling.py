@@ -3,27 +3,34 @@
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench import provenance
+from bench.disk import open_log
 from bench.errors import BenchError, StorageError
 from bench.executor.executor import Answer, Progress, Seat
+from bench.inputs import printable
+from bench.jobs import Share
 from bench.plan import Planned
 from bench.pool import Stopped
+from bench.record import written
 from bench.renewal import Renewal
+from bench.shared.sharing import REUSED as REUSED
+from bench.shared.sharing import Sharing, Unshared
 from bench.store import Record, Store
 from bench.wire import data_of
-from bench.worker import PAUSED
+from bench.worker import LONGEST_REASON, PAUSED
 
-REUSED = ("ok", "invalid")
-"""Statuses that a second run takes over; the others are tried again."""
 UNMET = "needs"
 """How the reason of a cell begins that could not run because of another."""
+BLOBS = "blobs"
+"""In an answer: name -> sha256 and bytes, where the files are in the shared store already."""
 LOCK_POLL_S = 0.5
+LARGEST_LOG = 2**24
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Settler:
     """Keys of cells whose files a cell that is not settled will read."""
     go_on: Callable[[], None]
     """Raises `Stopped` once the run is being stopped."""
+    sharing: Sharing = field(default_factory=Unshared)
 
     def settle(
         self,
@@ -80,17 +88,57 @@ class Settler:
             StorageError: If results cannot be written.
         """
         known = self.known(planned)
-        if known is not None:
-            return Settled(known)
+        here = None if known is None else self.sharing.offered(self.store, known)
+        if here is not None:
+            return Settled(here)
         reason = planned.unavailable or _unmet(planned, used)
         with self._cell_lock(planned.key):
             known = self.known(planned)  # another run may have made it
             if known is not None:
-                return Settled(known)
+                return Settled(self.sharing.taken_over(self.store, known))
             if reason:
                 return self._skip(planned, reason)
             with taken() as seat:
-                return self._measure(planned, seat, progress)
+                return self._made_elsewhere(planned) or self._measure(planned, seat, progress)
+
+    def help(
+        self,
+        planned: Planned,
+        used: Mapping[str, Record],
+        share: Share,
+        taken: Callable[[], contextlib.AbstractContextManager[Seat]],
+        progress: Progress,
+    ) -> None:
+        """Have a share of a cell's parts made and kept; whatever fails is left to the cell.
+
+        The cell's lock is not held: another run may make the same parts, or finish the cell.
+
+        Raises:
+            Stopped: If the run is being stopped.
+        """
+        if planned.unavailable or _unmet(planned, used) or self.known(planned) is not None:
+            return
+        folder = self.store.partial(planned.key) / f"share-{share[0]}"
+        try:
+            self._begin(planned.key)
+            with taken() as seat:
+                self.go_on()
+                request = {**self._request(planned, folder), "share": list(share)}
+                answer = seat.run(request, progress)
+        except Stopped:
+            raise
+        except Exception as fault:
+            answer = {"status": "failed", "reason": f"{type(fault).__name__}: {fault}"}
+        if answer["status"] != PAUSED:
+            self.go_on()  # a worker that this run ended is no fault of the share
+            self._log(planned, share, answer)
+
+    def _log(self, planned: Planned, share: Share, answer: Answer) -> None:
+        words = f"{answer['status']}: {answer['reason']}"
+        line = f"{planned.key} {planned.cell.label}: share {share[0] + 1} of {share[1]} {words}"
+        with contextlib.suppress(StorageError):
+            with open_log(self.store.root / "logs" / "shards.log", LARGEST_LOG) as file:
+                file.write(f"{printable(line, LONGEST_REASON)}\n".encode())
 
     def known(self, planned: Planned) -> Record | None:
         """Return the record that this run takes over, if there is one."""
@@ -99,11 +147,20 @@ class Settler:
         return self._whole(planned.key)
 
     def _whole(self, key: str) -> Record | None:
+        read = key in self.read_from
         record = self.store.get(key)
-        if record is None or record["status"] not in REUSED:
+        if record is not None and record["status"] in REUSED:
+            if (self.store.is_sound if read else self.store.is_whole)(record):
+                return record
+        return self.sharing.known(self.store, key, read=read)
+
+    def _made_elsewhere(self, planned: Planned) -> Settled | None:
+        """Look whether another machine made a cell while this one waited for a seat."""
+        read = planned.key in self.read_from
+        if self.renewal is not None:
             return None
-        check = self.store.is_sound if key in self.read_from else self.store.is_whole
-        return record if check(record) else None
+        known = self.sharing.known(self.store, planned.key, read=read, again=True)
+        return known and Settled(self.sharing.taken_over(self.store, known))
 
     @contextlib.contextmanager
     def _cell_lock(self, key: str) -> Iterator[None]:
@@ -130,23 +187,35 @@ class Settler:
         settled = self._keep(planned, answer)
         shutil.rmtree(self.store.work(planned.key), ignore_errors=True)
         if answer["status"] == "ok":
-            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
+            self._drop_parts(planned.key)
         if self.renewal is not None:
             self.renewal.done(planned.key)
         return settled
 
     def _ask(self, planned: Planned, seat: Seat, progress: Progress) -> Answer:
         """Have a cell measured into an empty folder."""
-        folder = self.store.work(planned.key)
+        self._begin(planned.key)
+        return seat.run(self._request(planned, self.store.work(planned.key)), progress)
+
+    def _begin(self, key: str) -> None:
+        """Drop what is half done of a cell that a fresh run comes to for the first time."""
+        if self.renewal is not None:
+            self.renewal.begin(key, lambda: self._drop_parts(key))
+
+    def _drop_parts(self, key: str) -> None:
+        shutil.rmtree(self.store.partial(key), ignore_errors=True)
+        self.sharing.drop_parts(key)
+
+    def _request(self, planned: Planned, folder: Path) -> dict[str, Any]:
+        """Return what a worker is told of a cell, which finds the folder empty."""
         shutil.rmtree(folder, ignore_errors=True)
-        if self.renewal is not None and not self.renewal.has_begun(planned.key):
-            shutil.rmtree(self.store.partial(planned.key), ignore_errors=True)
-            self.renewal.begin(planned.key)
         try:
             folder.mkdir(parents=True)
         except OSError as error:
             raise StorageError(f"cannot make {folder}: {error.strerror or error}") from error
-        request = {
+        address = self.sharing.address
+        return {
+            **({} if address is None else {"shared": address}),
             "key": planned.key,
             "cell": data_of(planned.cell),
             "keys": list(planned.uses),
@@ -158,7 +227,6 @@ class Settler:
             "memory_gib": self.limits.memory_gib,
             "alone": planned.cell.timing,
         }
-        return seat.run(request, progress)
 
     def _skip(self, planned: Planned, reason: str) -> Settled:
         """Say why a cell is not measured, unless it was at another time."""
@@ -172,7 +240,12 @@ class Settler:
         record = _completed(planned, answer)
         try:
             if record["status"] == "ok":
-                return Settled(self.store.replace(record, folder, files), measured=True)
+                if BLOBS in answer:  # the files are in the shared store alone
+                    content = written({**record, "files": answer[BLOBS]})
+                    record = self.store.adopt(planned.key, content, None)
+                else:
+                    record = self.store.replace(record, folder, files)
+                return Settled(self._given(record), measured=True)
         except StorageError:
             raise
         except BenchError as unfit:  # a row or a file that no record can hold: the cell's fault
@@ -182,13 +255,18 @@ class Settler:
     def _unless_known(self, planned: Planned, record: Record, *, measured: bool) -> Settled:
         earlier = self._whole(planned.key)
         if earlier is not None and earlier["status"] == "ok":
+            earlier = self.sharing.taken_over(self.store, earlier)
             return Settled(earlier, measured, attempt=record)
-        return Settled(self.store.put(record), measured)
+        return Settled(self._given(self.store.put(record)), measured)
+
+    def _given(self, record: Record) -> Record:
+        replace = self.renewal is not None
+        return self.sharing.given(self.store, record, replace=replace)
 
 
 def _completed(planned: Planned, answer: Mapping[str, Any]) -> Record:
     """Return the record that an answer stands for, its files left out."""
-    told = {name: value for name, value in answer.items() if name != "folder"}
+    told = {name: value for name, value in answer.items() if name not in (BLOBS, "folder")}
     return {
         "rows": [],
         **told,

@@ -32,6 +32,7 @@ from bench.record import FORMAT as FORMAT
 from bench.record import LARGEST
 from bench.record import STATUSES as STATUSES
 from bench.record import Record as Record
+from bench.supply import Supply, lacking
 
 FOLDERS = ("cells", "files", "work", "partial", "locks")
 LATER = ("logs", "quarantine")
@@ -43,6 +44,8 @@ class Store:
     """A folder of records; any number of runs share one."""
 
     root: Path
+    supply: Supply | None = None
+    """Asked for files of records that are not in the folder."""
 
     def prepare(self) -> None:
         """Make the folders, and put right what killed processes left.
@@ -139,19 +142,47 @@ class Store:
             StorageError: If it cannot be written; earlier results are kept.
         """
         key, names = record["key"], sorted(names)
-        path, target = self.path(key), self.folder(key)
-        aside = target.with_name(key + recovery.OLD)
-        with self._changing(made or path):
+        with self._changing(made or self.path(key)):
             facts = _facts(made, names)
             if made and facts:
                 sync_folder(made)
         content, whole = _validated({**record, "files": facts})
+        self._exchange(key, content, made if facts else None)
+        return whole
+
+    def adopt(self, key: str, content: bytes, made: Path | None) -> Record:
+        """Write another's record, byte for byte, instead of what the key has already.
+
+        The key's lock must be held; `replace` says what happens where this is cut short.
+
+        Args:
+            key: Of the record.
+            content: Its bytes.
+            made: The folder with all its files, checked, which is moved; None where they stay
+                elsewhere, or are here already.
+
+        Raises:
+            BenchError: If it is no record.
+            StorageError: If it cannot be written; earlier results are kept.
+        """
+        record, reason = records.read(content, key)
+        if record is None:
+            raise BenchError(f"cannot take over the record {key[:12]}: {printable(reason)}")
+        if made is None and self.is_here(record, hashed=True):
+            write_atomically(self.path(key), content)
+        else:
+            self._exchange(key, content, made)
+        return record
+
+    def _exchange(self, key: str, content: bytes, made: Path | None) -> None:
+        path, target = self.path(key), self.folder(key)
+        aside = target.with_name(key + recovery.OLD)
         self.recover(key)
         try:
             with disk.beside(path, content) as temporary:
                 if os.path.lexists(target):
                     target.rename(aside)
-                if made and facts:
+                if made:
                     made.rename(target)
                 sync_folder(target.parent)
                 temporary.replace(path)
@@ -161,7 +192,6 @@ class Store:
             with contextlib.suppress(StorageError):  # the next `prepare` tries again
                 self.recover(key)
             raise disk.unwritable(path, error) from error
-        return whole
 
     def recover(self, key: str) -> None:
         """Settle an exchange of the key's files that was cut short; its lock must be held.
@@ -182,6 +212,8 @@ class Store:
         known = record["files"].get(name) if record else None
         path = self.folder(key) / name
         try:
+            if known is not None and self.supply is not None and not os.path.lexists(path):
+                self.supply.supply(known, path)
             if known is None or not path.exists():
                 raise StorageError(f"{path} is missing; run the command again with --fresh")
             own = path.resolve().is_relative_to(self.root.resolve())
@@ -197,18 +229,32 @@ class Store:
         return path
 
     def is_whole(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the files of a record are there, by name and size."""
-        return disk.holds(self.folder(record["key"]), record["files"], hashed=False)
+        """Return whether the files of a record are there, by name and size: here or supplied."""
+        if self.is_here(record) or self.supply is None:
+            return self.is_here(record)
+        absent = lacking(self.folder(record["key"]), record["files"])
+        here = {name: facts for name, facts in record["files"].items() if name not in absent}
+        supplied = all(self.supply.holds(facts) for facts in absent.values())
+        return supplied and self.is_here({**record, "files": here})
 
     def is_sound(self, record: Mapping[str, Any]) -> bool:
         """Return whether the files of a record are what was measured, by their sha256.
 
-        A file is read once in this process for each size, inode and time of change.
+        A file is read once in this process for each state. One that is supplied is brought here.
         """
+        if self.supply is not None:
+            folder = self.folder(record["key"])
+            absent = lacking(folder, record["files"])
+            if not all(self.supply.supply(facts, folder / name) for name, facts in absent.items()):
+                return False
         try:
-            return disk.holds(self.folder(record["key"]), record["files"], hashed=True)
+            return self.is_here(record, hashed=True)
         except OSError:
             return False
+
+    def is_here(self, record: Mapping[str, Any], *, hashed: bool = False) -> bool:
+        """Return whether the files of a record are in this folder, by size or by sha256."""
+        return disk.holds(self.folder(record["key"]), record["files"], hashed=hashed)
 
     @contextlib.contextmanager
     def _changing(self, path: Path) -> Iterator[None]:

@@ -3,7 +3,8 @@
 Started with `python -P -m bench.worker LIFELINE`. Whatever a plug-in prints goes to standard
 error, which the runner sends to a log file; the events have a channel of their own. A request is
 {"number": ..., "cell": ..., "key": ..., "keys": [...], "store": ..., "device": ..., "threads":
-...}, or the word PAUSE, which asks the cell at hand to save its place and stop; the events are
+...}, with "share": [i, k] where only a share of the cell's parts is to be made and kept, or the
+word PAUSE, which asks the cell at hand to save its place and stop; the events are
 {"event": "progress", "of", "done", "total"} and, last, {"event": "done", "of", "status", "reason",
 "rows", "files", "retire"}, where "of" is the request's number.
 """
@@ -29,7 +30,8 @@ from bench.wire import cell_of
 PROGRESS_EVERY_S = 0.25
 PAUSE = "pause"
 PAUSED = "paused"
-"""The status of an answer that stands for no record: the cell goes on in another run."""
+"""The status of an answer that stands for no record: the cell goes on in another run, or what was
+asked for was a share of it."""
 
 LONGEST_REASON = 2000
 SPARE = 4
@@ -117,7 +119,7 @@ def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dic
         rows = canonical.loads(text.encode())  # here, where a bad row is the cell's own fault
     except Paused:
         unasked = _answer("failed", "the task raised Paused, but nobody had asked it to")
-        return _answer(PAUSED, "") if _pausing.is_set() else unasked
+        return _answer(PAUSED, "") if _pausing.is_set() or "share" in request else unasked
     except (Skip, Missing) as skip:
         return _answer("skipped", str(skip))
     except (Invalid, ArithmeticError) as invalid:  # a rule broken, or a solver that diverged
@@ -173,8 +175,9 @@ def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
             print(canonical.dumps(event), file=events)
 
     keys = {id(used): key for used, key in zip(cell.uses, request["keys"], strict=True)}
+    share = tuple(request["share"]) if "share" in request else None
     context = TaskContext(
-        cell, keys, store, folder, partial, request["device"], progress, _pausing.is_set
+        cell, keys, store, folder, partial, request["device"], progress, _pausing.is_set, share
     )
     task = find(Kind.TASK, cell.task).build
     settle(request["key"], request["threads"], deterministic=not cell.timing)

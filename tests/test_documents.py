@@ -56,7 +56,7 @@ def snippet(monkeypatch, tmp_path):
     known = dict(ENTRIES)
     registry.discover()
     path = tmp_path / "readme_plugin.py"
-    path.write_text(blocks("python")[0])
+    path.write_text(next(block for block in blocks("python") if "@register" in block))
     module = types.ModuleType("readme_plugin")
     module.__file__ = str(path)
     monkeypatch.setitem(sys.modules, "readme_plugin", module)

@@ -1,6 +1,10 @@
 """Measuring a session before a person's eyes, and refusing what cannot be believed."""
 
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -10,8 +14,42 @@ if TYPE_CHECKING:
     from bench.session import Session
 
 
+def sharing(session: "Session", address: str | None, *, offline: bool) -> "Session":
+    """Return a session whose results are shared at an address, if there is one.
+
+    Raises:
+        BenchError: If the address is none or cannot be opened, or no connection may be made.
+    """
+    if address is None:
+        return session
+    from bench.session import is_offline
+    from bench.shared.address import HOSTLESS, parsed
+    from bench.shared.sharing import Shared
+
+    where = parsed(address)
+    if is_offline(offline) and where.protocol not in HOSTLESS:
+        raise BenchError(f"--store {where.shown} is a connection, and --offline allows none")
+    return replace(session, shared=Shared.at(address))
+
+
+def tell_of_sharing(session: "Session", console: "Console") -> None:
+    """Say what is to be known of the shared store, and why results stay local if they do."""
+    if session.shared is None:
+        return
+    for note in session.shared.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if session.shared.fault is not None:
+        print(f"bench: {session.shared.fault}", file=sys.stderr)
+
+
 def measured(
-    session: "Session", console: "Console", workers: int, *, fresh: bool, offline: bool
+    session: "Session",
+    console: "Console",
+    workers: int,
+    *,
+    fresh: bool,
+    offline: bool,
+    shards: int = 1,
 ) -> tuple["Run", "Display"]:
     """Return the run, and what counted its cells.
 
@@ -26,6 +64,6 @@ def measured(
     if fetched:
         console.print(f"fetched the weights of {', '.join(fetched)}", soft_wrap=True)
     with Display(console, session.plan) as display:
-        finished = session.measure(display, workers=workers, fresh=fresh)
+        finished = session.measure(display, workers=workers, fresh=fresh, shards=shards)
     refuse_untrusted(finished)
     return finished, display

@@ -2,11 +2,11 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.measure import measured
+from bench.commands.measure import measured, sharing, tell_of_sharing
 from bench.commands.planning import show_plan
 from bench.inputs import printable
 from bench.options import (
@@ -14,6 +14,7 @@ from bench.options import (
     AddressOption,
     BudgetName,
     BudgetOption,
+    CheckpointOption,
     DatasetOption,
     DeviceOption,
     EngineOption,
@@ -26,6 +27,8 @@ from bench.options import (
     OutOption,
     SetOption,
     SettingsOption,
+    ShardsOption,
+    StoreOption,
     Words,
     WorkersOption,
 )
@@ -44,9 +47,12 @@ def run(  # noqa: PLR0913 - an option each
     out: OutOption = None,
     device: DeviceOption = "auto",
     engine: EngineOption = None,
+    checkpoint: CheckpointOption = None,
     workers: WorkersOption = WORKERS,
     executor: ExecutorOption = ExecutorName.LOCAL,
     address: AddressOption = None,
+    store: StoreOption = None,
+    shards: ShardsOption = 1,
     only: OnlyOption = None,
     settings: SettingsOption = None,
     sets: SetOption = None,
@@ -59,18 +65,22 @@ def run(  # noqa: PLR0913 - an option each
     from bench.executor.opened import opened
     from bench.session import chosen_budget, settle
 
-    said = [] if engine is None else [f"timing.engine={engine}"]
-    overrides = [*said, *(sets or [])]
+    said = {"timing.engine": engine, "checkpoints": checkpoint}
+    overrides = [f"{name}={value}" for name, value in said.items() if value is not None]
+    overrides += sets or []
     chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=overrides)
     with opened(executor.value, address, workers) as place:
         session = settle(experiments, chosen, device=device, only=only, out=out, place=place)
+        session = sharing(session, store, offline=offline)
         if dry_run:
             show_plan(session, workers, as_json)
             return
-        raise typer.Exit(_run(session, workers, fresh=fresh, offline=offline, as_json=as_json))
+        how = {"shards": shards, "fresh": fresh, "offline": offline}
+        raise typer.Exit(_run(session, workers, how, as_json=as_json))
 
 
-def _run(session: "Session", workers: int, *, fresh: bool, offline: bool, as_json: bool) -> int:
+def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool) -> int:
+    """Measure and report; `how` is what `bench.commands.measure.measured` is told."""
     from rich.console import Console
 
     from bench.report import write_report
@@ -79,13 +89,15 @@ def _run(session: "Session", workers: int, *, fresh: bool, offline: bool, as_jso
     from bench.session import exit_code, lacking
 
     console = Console(stderr=as_json)
+    for line in [] if session.place is None else session.place.words():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
         console.print("note: the bm3d package is licensed for non-commercial use only")
     if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
-        to_come = session.forecast(workers, fresh=fresh).words()
+        to_come = session.forecast(workers, fresh=how["fresh"]).words()
         if to_come:
             console.print(to_come, soft_wrap=True, highlight=False)
-    finished, display = measured(session, console, workers, fresh=fresh, offline=offline)
+    finished, display = measured(session, console, workers, **how)
     folders = session.folders
     if not report_is_current(finished, folders):
         write_report(finished, folders.report, tables_dir=folders.tables)
@@ -100,6 +112,7 @@ def _run(session: "Session", workers: int, *, fresh: bool, offline: bool, as_jso
     console.print(f"report: {folders.report / 'report.html'}", soft_wrap=True)
     if as_json:
         print(json.dumps({"run": str(folders.run), "counts": counts, "measured": display.measured}))
+    tell_of_sharing(session, console)
     for reason in lacking(session, finished):
         print(f"bench: {reason}", file=sys.stderr)
     return exit_code(session, finished)

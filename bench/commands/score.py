@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.api import BenchError
+from bench.commands.measure import sharing, tell_of_sharing
 from bench.options import (
     WORKERS,
     DeviceOption,
@@ -16,6 +17,7 @@ from bench.options import (
     JsonOption,
     OfflineOption,
     OutOption,
+    StoreOption,
     WorkersOption,
 )
 
@@ -73,6 +75,7 @@ def score(  # noqa: PLR0913 - an option each
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = WORKERS,
+    store: StoreOption = None,
     fresh: FreshOption = False,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
@@ -96,6 +99,7 @@ def score(  # noqa: PLR0913 - an option each
         stated = Conventions.of(layout, value_range)
         asked = Asked(path, _named(against), features, n, stated, size, resize)
         session = settle_score(asked, device=device, out=out)
+    session = sharing(session, store, offline=offline)
     raise typer.Exit(_score(session, of_pictures=denoiser is None, **options))
 
 
@@ -141,6 +145,7 @@ def _score(
         _print_table(console, about.lines(found), () if of_pictures else denoised.HEADER)
         told = f"{display.measured} cells measured of {len(session.plan)}; {place}"
         console.print(told, soft_wrap=True)
+    tell_of_sharing(session, console)
     for reason in lacking(session, finished):
         print(f"bench: {reason}", file=sys.stderr)
     return exit_code(session, finished)

@@ -14,8 +14,12 @@ from bench.metrics.noise_floor import noise_mse
 from bench.metrics.ssim import ssim
 from bench.parts import in_parts, joined
 from bench.seeds import ImageNoise
+from bench.shards import shardable
 from bench.statistics import bootstrap_mean
 from bench.tasks.denoisers import build_denoiser, finite
+
+SMALLEST = 12
+"""Pictures in the smallest of the published test sets."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class _Shape:
 
 
 @register(Kind.TASK, "classics", source="Zhang et al. 2017, section IV; protocol, Classics")
+@shardable(lambda cell: cell.spec.get("n", SMALLEST))
 def classics(cell: Cell, context: Context) -> Outcome:
     """Score one denoiser on one test set at one level; every picture alone, in its own size.
 

@@ -22,6 +22,7 @@ from bench.api import (
 from bench.batches import to_bytes, to_float
 from bench.cell import ASSUMED
 from bench.parts import in_parts, joined
+from bench.shards import batches, shardable
 from bench.tasks.denoisers import NoTraining, finite, trained_denoiser, without_assumed
 from bench.tasks.noised import Batch, Noised
 from bench.tasks.scoring import HIGHER_IS_BETTER, Scorer, summary
@@ -34,6 +35,7 @@ RESTORED = "restored.safetensors"
 
 
 @register(Kind.TASK, "denoise", source="Calvo-Ordonez et al. 2023, Table 4; protocol")
+@shardable(batches)
 def denoise(cell: Cell, context: Context) -> Outcome:
     """Score one denoiser at one level."""
     dataset = context.build(Kind.DATASET)

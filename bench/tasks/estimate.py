@@ -11,6 +11,7 @@ from bench.api import BenchError, Cell, Context, Kind, Outcome, register
 from bench.batches import chosen, to_float
 from bench.parts import in_parts
 from bench.seeds import generator
+from bench.shards import batches, shardable
 from bench.tasks.denoisers import trained_denoiser
 
 ESTIMATE = "estimate.safetensors"
@@ -19,6 +20,7 @@ COUNT = "#images"
 
 
 @register(Kind.TASK, "estimate", source="Bao et al. 2022 (Analytic-DPM), section 3.1")
+@shardable(batches)
 def estimate(cell: Cell, context: Context) -> Outcome:
     """Keep what the sampler's `estimate` returns for `n` training images.
 

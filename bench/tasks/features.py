@@ -8,12 +8,20 @@ from safetensors.torch import save_file
 from bench.api import Cell, Context, Kind, Outcome, register
 from bench.batches import chosen, padded, to_float
 from bench.parts import in_parts, joined
+from bench.shards import count_of, shardable
 from bench.tasks.sample import SAMPLES
 
 FEATURES = "features.safetensors"
 
 
+def _blocks(cell: Cell) -> int:
+    """Return how many micro-batches the images are: those generated, or the first of a split."""
+    images = cell.uses[0] if cell.uses else cell
+    return count_of(images.spec["n"], cell.spec["micro_batch"])
+
+
 @register(Kind.TASK, "features", source="protocol, Distances")
+@shardable(_blocks)
 def features(cell: Cell, context: Context) -> Outcome:
     """Extract features in fixed micro-batches; of the first `n` images of a real split."""
     extractor = context.build(Kind.FEATURES).to(context.device).eval()

@@ -18,11 +18,16 @@ from bench.metrics.blocks import Block, Call, Seen, blocks, watched
 from bench.metrics.lipschitz import Linearised, Stretch, largest_singular_value, lengths
 from bench.parts import in_parts, joined
 from bench.seeds import generator
-from bench.tasks.examined import Examined
+from bench.shards import count_of, shardable
+from bench.tasks.examined import TOGETHER, Examined
 from bench.tasks.robustness import told
 
 NETWORK = "network"
 """The name of a block that is the whole network."""
+
+
+def _blocks(cell: Cell) -> int:
+    return count_of(cell.spec["n"], min(TOGETHER, cell.spec["micro_batch"]))
 
 
 @register(
@@ -30,6 +35,7 @@ NETWORK = "network"
     "lipschitz",
     source="section 2 of the paper (Continuous U-Net: bounded); Gronwall 1919; protocol, Theory",
 )
+@shardable(_blocks)
 def lipschitz(cell: Cell, context: Context) -> Outcome:
     """Measure a network's blocks at one noise level, on the states of the first images.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.api import Cell, Context, Estimate, Invalid, Kind, Outcome, Row, register
 from bench.batches import to_bytes
 from bench.parts import in_parts, joined
+from bench.shards import batches, shardable
 from bench.statistics import best_of_curve
 from bench.tasks.against import Against
 from bench.tasks.denoise import RESTORED, SHOWN
@@ -40,6 +41,7 @@ KEPT = 6
 
 
 @register(Kind.TASK, "restore", source="Calvo-Ordonez et al. 2023, Tables 2 and 3; protocol")
+@shardable(batches)
 def restore(cell: Cell, context: Context) -> Outcome:
     """Score every step; return the mean curves, their best points and example images."""
     dataset = context.build(Kind.DATASET)

@@ -13,6 +13,7 @@ from bench.api import Cell, Context, Estimate, Kind, Outcome, register
 from bench.batches import padded_indices, to_bytes
 from bench.parts import in_parts, joined
 from bench.seeds import ImageNoise
+from bench.shards import batches, shardable
 from bench.tasks.denoisers import GENERATOR, finite, trained_denoiser, trained_generator
 
 SAMPLES = "samples.safetensors"
@@ -21,6 +22,7 @@ MEASURED = "estimate.safetensors"
 
 
 @register(Kind.TASK, "sample", source="protocol, Table 1 and Samplers")
+@shardable(batches)
 def sample(cell: Cell, context: Context) -> Outcome:
     """Generate `n` images; image i depends on (seed, i) and not on the backbone or the batch.
 

@@ -152,8 +152,8 @@ def test_compare_shows_common_numbers(toys, tmp_path, capsys):
     for name in ("a", "b"):
         run_command_line(["run", "toys", "--out", str(tmp_path / name), *FAST])
     capsys.readouterr()
-    assert run_command_line(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 5
-    assert "no number in common" in lines(capsys)[1]
+    assert run_command_line(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "2 numbers: same 2" in lines(capsys)[0]
 
 
 def test_a_manifest_that_is_none_is_refused(tmp_path, capsys):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from bench.api import BenchError, Cell, Invalid, Kind, Outcome, Paused, Skip, register
+from bench.shards import shardable, share_of
 
 SOURCE = "the harness's own tests"
 LEDGER = "BENCH_TOY_LEDGER"
@@ -46,10 +47,34 @@ def toy_steps(cell, context):
     return Outcome([{"steps": total, "taken": taken}])
 
 
+@register(Kind.TASK, "toy-shares", source=SOURCE)
+@shardable(lambda cell: cell.spec["blocks"])
+def toy_shares(cell, context):
+    """Keep a file for every block, or for those of a share; what a file should hold is known."""
+    spec, total = cell.spec, cell.spec["blocks"]
+    mine = share_of(total, *(context.share or (0, 1)))
+    for block in mine:
+        kept = context.partial / f"{block}.txt"
+        if not kept.exists() or kept.read_text() != f"{block * spec['number']}":
+            if context.pause_wanted():
+                raise Paused
+            if context.share is not None and block == spec.get("fatal"):
+                ACTS[spec["act"]]()
+            time.sleep(spec["seconds"])
+            kept.write_text(f"{block * spec['number']}")
+            _enter_in_ledger(f"{block} {context.share} {os.getpid()}")
+        context.progress(block - mine.start + 1, total)
+    if context.share is not None:
+        raise Paused
+    path = context.folder / "blocks.txt"
+    path.write_text(" ".join((context.partial / f"{b}.txt").read_text() for b in range(total)))
+    return Outcome([{"sum": sum(map(int, path.read_text().split()))}], {path.name: path})
+
+
 @register(Kind.TASK, "toy-sum", source=SOURCE)
 def toy_sum(cell, context):
     """Draw a number, add those of the used cells, write both; nothing in it depends on the run."""
-    _enter_in_ledger(cell)
+    _enter_in_ledger(cell.spec["number"])
     rng = random.Random(cell.spec["number"])
     time.sleep(rng.uniform(0, 0.04))
     drawn = [rng.random() for _ in range(1000)]
@@ -72,10 +97,10 @@ def toy_draws(cell, context):
     return Outcome([{"drawn": drawn, "warm": warm}])
 
 
-def _enter_in_ledger(cell):
+def _enter_in_ledger(what):
     if LEDGER in os.environ:
         with Path(os.environ[LEDGER]).open("a") as ledger:
-            ledger.write(f"{cell.spec['number']}\n")
+            ledger.write(f"{what}\n")
 
 
 def _raise(error):
@@ -258,6 +283,11 @@ def draws(value):
 
 def steps(count, seconds):
     return Cell("toy-steps", {"steps": count, "seconds": seconds})
+
+
+def shares(blocks=16, seconds=0.0, number=3, **more):
+    spec = {"blocks": blocks, "seconds": seconds, "number": number, **more}
+    return Cell("toy-shares", spec)
 
 
 @register(Kind.EXPERIMENT, "toys", source=SOURCE)

@@ -86,6 +86,7 @@ class Context:
     files: Mapping[int, Path]
     pause_after: int | None = None
     kill_after: int | None = None
+    share: tuple[int, int] | None = None
     device: str = "cpu"
     told: list[tuple[int, int]] = field(default_factory=list)
 
@@ -119,7 +120,7 @@ class Place:
     root: Path
     made: dict[int, Path] = field(default_factory=dict)
 
-    def context(self, cell: Cell, tag: str, **stops: int) -> Context:
+    def context(self, cell: Cell, tag: str, **stops: Any) -> Context:
         for used in cell.uses:
             if id(used) not in self.made:
                 self.made[id(used)] = self.root / f"used-{len(self.made)}"
@@ -131,7 +132,7 @@ class Place:
         partial = self.root / f"partial-{tag}" / "key"
         return Context(cell, folder, partial, self.made, **stops)
 
-    def run(self, cell: Cell, tag: str, **stops: int) -> Outcome | None:
+    def run(self, cell: Cell, tag: str, **stops: Any) -> Outcome | None:
         """Measure a cell; None if it was paused or killed."""
         context = self.context(cell, tag, **stops)
         try:
