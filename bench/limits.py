@@ -31,6 +31,23 @@ def memory_limit(asked_gib: float | None, sharing: int) -> int:
     return int(SHARE * machine_memory() / sharing)
 
 
+def open_files(wanted: int) -> int:
+    """Return how many files this process may hold open, after asking for room where it is short."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    room = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (room, hard))
+    except (ValueError, OSError):  # some systems have a limit beyond the one they tell
+        return soft
+    return room
+
+
 def kernel_kills() -> int | None:
     """Return how many processes the kernel has killed for want of memory; None if it is unknown."""
     try:

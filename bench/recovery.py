@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OLD = ".old"
 """Ends the name of a folder of files that is being replaced."""
+WAITING = ".shared"
+"""Ends the name of a folder of work where a shared store's files wait for their record."""
 RENEWAL = "renewal-"
 """Begins the name of a file beside the folders: a fresh run that is unfinished, and goes on with
 half-done work of cells that have a record already."""
@@ -78,6 +80,9 @@ def tidy(store: "Store") -> None:
     for name in _names(store.root / "files"):
         if name.endswith(OLD) and is_key(name.removesuffix(OLD)):
             if_free(store, name.removesuffix(OLD), settle_exchange)
+    for name in list(_names(store.root / "work")):
+        if name.endswith(WAITING) and is_key(name.removesuffix(WAITING)):
+            if_free(store, name.removesuffix(WAITING), _drop_waiting)
     unfinished = any(name.startswith(RENEWAL) for name in _names(store.root))
     for part in ("work",) if unfinished else ("work", "partial"):
         for key in filter(is_key, list(_names(store.root / part))):
@@ -92,6 +97,11 @@ def _drop_leftovers(store: "Store", key: str, *, part: str) -> None:
     if record is not None and record["status"] == "ok" and store.is_whole(record):
         with contextlib.suppress(OSError):  # somebody else's
             discard(store.root / part / key)
+
+
+def _drop_waiting(store: "Store", key: str) -> None:
+    with contextlib.suppress(OSError):  # somebody else's
+        discard(store.root / "work" / f"{key}{WAITING}")
 
 
 def _drop_temporaries(folder: Path, is_one: Callable[[str], bool]) -> None:

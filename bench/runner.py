@@ -16,8 +16,10 @@ from bench.errors import BenchError
 from bench.executor.executor import Executor, Seat
 from bench.executor.local import Local
 from bench.jobs import Job, Shown, jobs_of, order_of
+from bench.limits import open_files
 from bench.plan import Plan, Planned
 from bench.pool import Stopped
+from bench.recovery import RENEWAL
 from bench.renewal import Renewal
 from bench.settling import Limits, Settled, Settler
 from bench.shared.sharing import Sharing, Unshared
@@ -42,6 +44,8 @@ class Listener:
 
 MOST_AT_ONCE = 4096
 """Seats that are used, at most: each has a thread that waits."""
+FILES_OF_CELL, FILES_OF_RUN = 4, 128
+"""Held open at once: a cell's lock and whatever is read meanwhile, and the rest."""
 
 
 @dataclass
@@ -118,7 +122,7 @@ class Runner:
         self._tell(self.listener.stopping)
 
     def _settler(self, plan: Plan) -> Settler:
-        name = f"renewal-{canonical.digest(list(plan.cells))[:16]}.txt"
+        name = f"{RENEWAL}{canonical.digest(list(plan.cells))[:16]}.txt"
         renewal = Renewal(self.store.root / name) if self.fresh else None
         limits = Limits(self.limit_s, self.memory_gib)
         settler = Settler(
@@ -139,7 +143,7 @@ class Runner:
         running: dict[Future[Settled | None], Job] = {}
         while order.is_active() and not (self._stopping and not running):
             ready += order.get_ready()
-            while ready and len(running) < min(seats(), MOST_AT_ONCE) and not self._stopping:
+            while ready and len(running) < _used_of(seats()) and not self._stopping:
                 job = jobs[ready.pop(0)]
                 used = {key: run.records[key] for key in job.planned.uses}
                 running[run.threads.submit(self._settle, run.settler, job, used)] = job
@@ -210,6 +214,13 @@ class _Phases:
     settler: Settler
     records: dict[str, Record]
     threads: ThreadPoolExecutor
+
+
+def _used_of(seats: int) -> int:
+    """Return how many seats are used: fewer where the system lets a process open few files."""
+    most = min(seats, MOST_AT_ONCE)
+    files = open_files(FILES_OF_RUN + FILES_OF_CELL * most)
+    return min(most, max(1, (files - FILES_OF_RUN) // FILES_OF_CELL))
 
 
 def _refuse_early_timings(quality: Mapping[str, Planned]) -> None:

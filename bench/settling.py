@@ -17,11 +17,10 @@ from bench.inputs import printable
 from bench.jobs import Share
 from bench.plan import Planned
 from bench.pool import Stopped
-from bench.record import written
 from bench.renewal import Renewal
 from bench.shared.sharing import REUSED as REUSED
 from bench.shared.sharing import Sharing, Unshared
-from bench.store import Record, Store
+from bench.store import Record, Store, validated
 from bench.wire import data_of
 from bench.worker import LONGEST_REASON, PAUSED
 
@@ -93,7 +92,7 @@ class Settler:
             return Settled(here)
         reason = planned.unavailable or _unmet(planned, used)
         with self._cell_lock(planned.key):
-            known = self.known(planned)  # another run may have made it
+            known = self.known(planned, locked=True)  # another run may have made it
             if known is not None:
                 return Settled(self.sharing.taken_over(self.store, known))
             if reason:
@@ -140,19 +139,22 @@ class Settler:
             with open_log(self.store.root / "logs" / "shards.log", LARGEST_LOG) as file:
                 file.write(f"{printable(line, LONGEST_REASON)}\n".encode())
 
-    def known(self, planned: Planned) -> Record | None:
-        """Return the record that this run takes over, if there is one."""
+    def known(self, planned: Planned, *, locked: bool = False) -> Record | None:
+        """Return the record that this run takes over, if there is one.
+
+        Files that others have come here only where the cell's lock is held.
+        """
         if self.renewal is not None and not self.renewal.is_done(planned.key):
             return None
-        return self._whole(planned.key)
+        return self._whole(planned.key, locked=locked)
 
-    def _whole(self, key: str) -> Record | None:
+    def _whole(self, key: str, *, locked: bool) -> Record | None:
         read = key in self.read_from
         record = self.store.get(key)
         if record is not None and record["status"] in REUSED:
             if (self.store.is_sound if read else self.store.is_whole)(record):
                 return record
-        return self.sharing.known(self.store, key, read=read)
+        return self.sharing.known(self.store, key, read=read and locked)
 
     def _made_elsewhere(self, planned: Planned) -> Settled | None:
         """Look whether another machine made a cell while this one waited for a seat."""
@@ -181,7 +183,9 @@ class Settler:
         self.go_on()
         answer = self._ask(planned, seat, progress)
         if answer["status"] == PAUSED:
-            raise Stopped("the cell goes on in another run")
+            self.go_on()  # raises where the run is being stopped; the cell goes on in another then
+            reason = "it paused, but nobody had asked it to"
+            answer |= {"status": "failed", "reason": reason, "rows": []}
         if answer["status"] == "crashed":
             self.go_on()  # a worker that this run ended is no fault of the cell
         settled = self._keep(planned, answer)
@@ -241,19 +245,21 @@ class Settler:
         try:
             if record["status"] == "ok":
                 if BLOBS in answer:  # the files are in the shared store alone
-                    content = written({**record, "files": answer[BLOBS]})
+                    content, _ = validated({**record, "files": answer[BLOBS]})
                     record = self.store.adopt(planned.key, content, None)
                 else:
                     record = self.store.replace(record, folder, files)
                 return Settled(self._given(record), measured=True)
+            validated(record)
         except StorageError:
             raise
-        except BenchError as unfit:  # a row or a file that no record can hold: the cell's fault
-            record |= {"status": "failed", "reason": str(unfit), "rows": []}
+        except BenchError as unfit:  # what no record can hold: the cell's fault
+            told = {"status": "failed", "reason": str(unfit), "made": answer["made"]}
+            record = _completed(planned, told)
         return self._unless_known(planned, record, measured=True)
 
     def _unless_known(self, planned: Planned, record: Record, *, measured: bool) -> Settled:
-        earlier = self._whole(planned.key)
+        earlier = self._whole(planned.key, locked=True)
         if earlier is not None and earlier["status"] == "ok":
             earlier = self.sharing.taken_over(self.store, earlier)
             return Settled(earlier, measured, attempt=record)

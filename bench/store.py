@@ -121,7 +121,7 @@ class Store:
             BenchError: If it is no record; nothing is written then.
             StorageError: If it cannot be written.
         """
-        content, whole = _validated(record)
+        content, whole = validated(record)
         write_atomically(self.path(record["key"]), content)
         return whole
 
@@ -146,7 +146,7 @@ class Store:
             facts = _facts(made, names)
             if made and facts:
                 sync_folder(made)
-        content, whole = _validated({**record, "files": facts})
+        content, whole = validated({**record, "files": facts})
         self._exchange(key, content, made if facts else None)
         return whole
 
@@ -264,7 +264,7 @@ class Store:
             raise disk.unwritable(path, error) from error
 
 
-def _validated(record: Mapping[str, Any]) -> tuple[bytes, Record]:
+def validated(record: Mapping[str, Any]) -> tuple[bytes, Record]:
     """Return the content of a record's file, and the record as it will be read."""
     try:
         content = records.written(record)

@@ -1,11 +1,13 @@
 """The end of a worker's log, where a cell failed on another machine."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.disk import write_atomically
+from bench.errors import StorageError
 from bench.worker import LONGEST_REASON
 
 TOLD = ("failed", "crashed", "oom", "timeout")
@@ -51,6 +53,7 @@ def brought_home(answer: Mapping[str, Any], request: Mapping[str, Any]) -> dict[
     if answer.get("log"):
         name = f"{request['key'][:12]}.log"
         log = answer["log"].encode("utf-8", "replace")
-        write_atomically(Path(request["store"]) / "logs" / name, log)
-        told["reason"] = f"{told['reason'][: LONGEST_REASON - 100]}; see logs/{name}"
+        with contextlib.suppress(StorageError):  # a log is no reason to lose an answer
+            write_atomically(Path(request["store"]) / "logs" / name, log)
+            told["reason"] = f"{told['reason'][: LONGEST_REASON - 100]}; see logs/{name}"
     return told

@@ -111,13 +111,14 @@ class Depot:
         sha = facts["sha256"]
         if sha in self._damaged:
             return False
-        if again or sha not in self._blobs:
+        size = None if again else self._blobs.get(sha)
+        if size is None:
             size = self.objects.size(f"blobs/{sha}")
             if size is None:
                 self._blobs.pop(sha, None)
                 return False
             self._blobs[sha] = size
-        return self._blobs[sha] == int(facts["bytes"])
+        return size == int(facts["bytes"])
 
     def fetch(self, facts: Mapping[str, Any], target: Path) -> bool:
         """Write a file to its place in one step, once its bytes are those of its name.
@@ -202,13 +203,18 @@ class Depot:
         self._mine(key, content)
         return None
 
-    def put_file(self, path: Path, facts: Mapping[str, Any]) -> None:
+    def put_file(self, path: Path, facts: Mapping[str, Any], *, anew: bool = False) -> None:
         """Put a file under the hash of its content, unless it is there.
+
+        Args:
+            path: The file.
+            facts: Its sha256 and bytes.
+            anew: Whether to put it in any case: what is there may be damaged, as the run knows.
 
         Raises:
             StorageError: If it cannot be written, or is not there afterwards.
         """
-        if self.has(facts):
+        if self.has(facts) and not anew:
             return
         self.objects.send(path, f"blobs/{facts['sha256']}")
         self._damaged.discard(facts["sha256"])
@@ -216,6 +222,10 @@ class Depot:
             raise StorageError(
                 f"{self.shown} took a file and has another size of it now; run the command again"
             )
+
+    def trust(self, facts: Mapping[str, Any]) -> None:
+        """Count a file as whole again: the place where it was made has put it since."""
+        self._damaged.discard(facts["sha256"])
 
     def _mine(self, key: str, content: bytes) -> None:
         record, _ = records.read(content, key)

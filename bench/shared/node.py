@@ -4,6 +4,7 @@ It keeps a store of its own, fetches what a cell reads before it and puts what t
 it. The run alone writes records.
 """
 
+import contextlib
 import functools
 import hashlib
 import shutil
@@ -15,17 +16,17 @@ from filelock import FileLock
 
 from bench import provenance
 from bench.assets import cache_dir
-from bench.disk import is_plain_file, settled
+from bench.disk import beside, is_plain_file, settled
 from bench.errors import BenchError, StorageError
 from bench.inputs import printable
 from bench.record import is_plain_name
 from bench.shared.depot import Depot
 from bench.shared.objects import opened
-from bench.shared.sharing import Shared
+from bench.shared.sharing import REUSED, Shared
 from bench.store import Store
+from bench.worker import LONGEST_REASON, PAUSED
 
 Answer = dict[str, Any]
-PAUSED = "paused"
 DEEPEST = 3
 """Folders within the half-done work of a cell, at most."""
 
@@ -59,33 +60,38 @@ def measured(request: Mapping[str, Any], measure: Callable[[dict[str, Any]], Ans
         shared = shared_at(request["shared"])
         store = own_store(shared)
         folder = store.root / Path(request["folder"]).relative_to(request["store"])
+        # Of a cell that is measured anew: by its record, tidying up would take its work for left.
+        store.path(key).unlink(missing_ok=True)
         pull(shared, store, request["keys"])
         shutil.rmtree(folder, ignore_errors=True)
         pull_parts(shared, store, key)
         folder.mkdir(parents=True, exist_ok=True)
         answer = measure({**request, "store": str(store.root), "folder": str(folder)})
-        if answer["status"] == PAUSED:
-            # Another share of the cell may be at work here; the next whole attempt tidies up.
-            push_parts(shared, store, key, drop="share" not in request)
-        elif answer["status"] == "ok":
+        if answer["status"] == "ok":
             answer["blobs"] = push_files(shared, folder, answer["files"])
         shutil.rmtree(folder, ignore_errors=True)
+        if answer["status"] in REUSED:
+            shutil.rmtree(store.partial(key), ignore_errors=True)
+        else:  # another share of the cell may be at work here
+            alone = not (answer["status"] == PAUSED and "share" in request)
+            push_parts(shared, store, key, drop=alone)
         return {**answer, "files": {}, "folder": request["folder"]}
     except (BenchError, OSError) as error:
         made = provenance.made(request["device"], 0.0)
-        told = {"status": "failed", "reason": printable(error, 2000), "rows": [], "files": {}}
+        reason = printable(error, LONGEST_REASON)
+        told = {"status": "failed", "reason": reason, "rows": [], "files": {}}
         return {**told, "folder": request["folder"], "made": made}
 
 
 def pull(shared: Shared, store: Store, keys: Iterable[str]) -> None:
-    """Bring records and files of cells that are about to be read; what is here stays.
+    """Bring records and files of cells that are about to be read, as they are there now.
 
     Raises:
         StorageError: If one is not in the shared store, or damaged.
     """
     for key in keys:
         with FileLock(store.lock(key)):
-            if not _is_here(store, key) and not shared.bring(store, key):
+            if not shared.bring(store, key):
                 raise StorageError(
                     f"the cell {key[:12]} is not whole in {shared.shown}; run the command again"
                 )
@@ -106,7 +112,15 @@ def pull_used(request: Mapping[str, Any]) -> None:
     absent = [key for key in request["keys"] if not _is_here(plain, key)]
     if absent:
         shared = shared_at(request["shared"])
-        pull(shared, Store(plain.root, shared), absent)
+        store = Store(plain.root, shared)
+        # By what the run's own record says, and without its lock: another run may hold that while
+        # it waits for the machine, which is held here.
+        pull(shared, store, [key for key in absent if not _is_supplied(store, key)])
+
+
+def _is_supplied(store: Store, key: str) -> bool:
+    local = store.peek(key)
+    return local is not None and store.is_sound(local)
 
 
 def push_files(shared: Shared, folder: Path, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -121,7 +135,7 @@ def push_files(shared: Shared, folder: Path, files: Mapping[str, str]) -> dict[s
         if not is_plain_name(name) or not is_plain_file(path):
             raise StorageError(f"{printable(name)} is no file of the cell")
         facts[name] = settled(path)
-        shared.depot.put_file(path, facts[name])
+        shared.depot.put_file(path, facts[name], anew=True)
     return facts
 
 
@@ -135,9 +149,9 @@ def pull_parts(shared: Shared, store: Store, key: str) -> None:
         target = home / name
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.part")
-            if shared.depot.objects.fetch(f"partial/{key}/{name}", temporary):
-                temporary.replace(target)
+            with beside(target, b"") as temporary:
+                if shared.depot.objects.fetch(f"partial/{key}/{name}", temporary):
+                    temporary.replace(target)
 
 
 def push_parts(shared: Shared, store: Store, key: str, *, drop: bool) -> None:
@@ -147,7 +161,7 @@ def push_parts(shared: Shared, store: Store, key: str, *, drop: bool) -> None:
         shared: Where to.
         store: This machine's own.
         key: Of the cell.
-        drop: Whether to keep none of it here.
+        drop: Whether to keep none of it here; else what was put goes, and what is being made stays.
 
     Raises:
         StorageError: If it cannot be put; it stays here then.
@@ -156,6 +170,12 @@ def push_parts(shared: Shared, store: Store, key: str, *, drop: bool) -> None:
     for path in sorted(home.rglob("*")):
         name = path.relative_to(home).as_posix()
         if is_plain_file(path) and all(map(is_plain_name, name.split("/"))):
-            shared.depot.objects.send(path, f"partial/{key}/{name}")
+            try:
+                shared.depot.objects.send(path, f"partial/{key}/{name}")
+            except StorageError:
+                if path.exists():  # else another share has put it meanwhile
+                    raise
+            with contextlib.suppress(OSError):
+                path.unlink()
     if drop:
         shutil.rmtree(home, ignore_errors=True)

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench import disk
 from bench.errors import BenchError, StorageError
 from bench.record import Record
+from bench.recovery import WAITING
 from bench.shared.depot import Depot
 from bench.shared.objects import opened
 from bench.store import Store
@@ -46,7 +48,8 @@ class Sharing(Protocol):
         Args:
             store: The local one; files come here where they are read.
             key: Of a cell.
-            read: Whether a cell will read its files: then they are fetched and hashed.
+            read: Whether a cell will read its files: then they are fetched and hashed, and the
+                key's lock must be held.
             again: Whether to ask anew; another machine may have made it meanwhile.
         """
         ...
@@ -98,7 +101,7 @@ class Shared:
     """Satisfies `Sharing` with a depot, and `bench.store.Supply`."""
 
     depot: Depot
-    address: str | None
+    address: str | None = field(repr=False)  # it may hold a password
     fault: BenchError | None = None
     """Why results were not put, once one was not."""
     notes: list[str] = field(default_factory=list)
@@ -190,7 +193,11 @@ class Shared:
             StorageError: If the store cannot be read.
         """
         found = self.depot.find(key, again=True)
-        if found is None or not self._brought(store, found.record):
+        if found is None:
+            return False
+        if _is_local(store, found.record) and store.is_here(found.record, hashed=True):
+            return True
+        if not self._brought(store, found.record):
             return False
         self._adopted(store, found.record)
         return True
@@ -210,12 +217,13 @@ class Shared:
 
     def _put(self, store: Store, record: Record, *, replace: bool) -> Record | None:
         """Put a record; return another's that was first. Files that are elsewhere stay there."""
-        key = record["key"]
-        files = {
-            name: (store.folder(key) / name, facts)
-            for name, facts in record["files"].items()
-            if (store.folder(key) / name).exists() or not self.depot.has(facts)
-        }
+        key, files = record["key"], {}
+        for name, facts in record["files"].items():
+            path = store.folder(key) / name
+            if not path.exists():
+                self.depot.trust(facts)
+            if path.exists() or not self.depot.has(facts):
+                files[name] = (path, facts)
         content = store.path(key).read_bytes()
         found = self.depot.put(key, content, files, replace=replace)
         return None if found is None else found.record
@@ -240,7 +248,9 @@ class Shared:
         if found is None or found.record["checksum"] != record["checksum"]:
             raise StorageError(f"the record {key[:12]} of {self.shown} changed; run again")
         folder = _waiting(store, key)
-        adopted = store.adopt(key, found.content, folder if folder.is_dir() else None)
+        files = record["files"]  # what a killed run brought may be of another record
+        brought = bool(files) and disk.holds(folder, files, hashed=True)
+        adopted = store.adopt(key, found.content, folder if brought else None)
         shutil.rmtree(folder, ignore_errors=True)
         return adopted
 
@@ -262,7 +272,7 @@ class Shared:
 
 def _waiting(store: Store, key: str) -> Path:
     """Return where files wait until their record is adopted."""
-    return store.work(f"{key}.shared")
+    return store.work(f"{key}{WAITING}")
 
 
 def _is_local(store: Store, record: Record) -> bool:

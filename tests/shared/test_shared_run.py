@@ -148,6 +148,19 @@ def test_a_place_apart_gets_and_gives_all_by_the_shared_store(plan, lab, tmp_pat
     assert measured == []
 
 
+def test_a_place_apart_mends_a_damaged_file(plan, lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    node.shared_at.cache_clear()
+    first, _, _ = run(plan, tmp_path / "a", lab[0], executor=Apart(1))
+    (lab[1] / "cells" / f"{key_of(plan, 4)}.json").unlink()
+    blob = blob_of(lab[1], first[key_of(plan, 1)])
+    blob.write_text("x" * blob.stat().st_size)
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "another"))
+    records, measured, _ = run(plan, tmp_path / "b", lab[0], executor=Apart(1))
+    assert measured == [1, 4] and {record["status"] for record in records.values()} == {"ok"}
+    assert blob.read_text() == "1"
+
+
 def test_half_done_work_moves_between_places(lab, world, tmp_path):
     shared = Shared.at(lab[0])
     one, two = world.local(tmp_path / "one"), world.local(tmp_path / "two")
