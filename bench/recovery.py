@@ -7,7 +7,6 @@ import contextlib
 import functools
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from filelock import FileLock, Timeout
 
 from bench.disk import discard, holds, sync_folder
 from bench.record import is_key
+from bench.temporary import STALE_S as STALE_S
+from bench.temporary import is_stale, time_at
 
 if TYPE_CHECKING:
     from bench.store import Store
@@ -27,11 +28,8 @@ WAITING = ".shared"
 RENEWAL = "renewal-"
 """Begins the name of a file beside the folders: a fresh run that is unfinished, and goes on with
 half-done work of cells that have a record already."""
-STALE_S = 3600.0
-"""A temporary file that is older, by the file system's own clock, was left by a process that was
-killed."""
-
 _is_temporary = re.compile(r"\.[0-9a-f]{16}\.tmp").fullmatch
+"""Of the names that `bench.disk.beside` gives."""
 
 
 def settle_exchange(store: "Store", key: str) -> None:
@@ -87,8 +85,8 @@ def tidy(store: "Store") -> None:
     for part in ("work",) if unfinished else ("work", "partial"):
         for key in filter(is_key, list(_names(store.root / part))):
             if_free(store, key, functools.partial(_drop_leftovers, part=part))
-    _drop_temporaries(store.root / "cells", lambda name: name.startswith("."))
-    _drop_temporaries(store.root, lambda name: _is_temporary(name) is not None)
+    drop_temporaries(store.root / "cells", lambda name: name.startswith("."))
+    drop_temporaries(store.root)
 
 
 def _drop_leftovers(store: "Store", key: str, *, part: str) -> None:
@@ -104,27 +102,18 @@ def _drop_waiting(store: "Store", key: str) -> None:
         discard(store.root / "work" / f"{key}{WAITING}")
 
 
-def _drop_temporaries(folder: Path, is_one: Callable[[str], bool]) -> None:
-    found = list(filter(is_one, list(_names(folder))))
-    now = _now(folder) if found else 0.0
-    for name in found:
-        path = folder / name
-        with contextlib.suppress(OSError):  # somebody else's, or gone by now
-            if now - path.lstat().st_mtime > STALE_S:
-                path.unlink()
+def drop_temporaries(folder: Path, is_one: Callable[[str], object] = _is_temporary) -> None:
+    """Remove what was half written into a folder and is old, by the file system's own clock.
 
-
-def _now(folder: Path) -> float:
-    """Return the time as the file system tells it, whose clock may be another machine's.
-
-    0, by which nothing is stale, where nothing can be written.
+    Raises:
+        OSError: If the folder cannot be listed.
     """
-    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b"now")
-        file.flush()
-        os.fsync(file.fileno())  # a network drive may tell its own time only then
-        return os.fstat(file.fileno()).st_mtime
-    return 0.0
+    found = list(filter(is_one, list(_names(folder))))
+    now = time_at(folder) if found else 0.0
+    for name in found:
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            if is_stale(folder / name, now):
+                (folder / name).unlink()
 
 
 def _names(folder: Path) -> Iterator[str]:

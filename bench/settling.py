@@ -162,7 +162,7 @@ class Settler:
         if self.renewal is not None:
             return None
         known = self.sharing.known(self.store, planned.key, read=read, again=True)
-        return known and Settled(self.sharing.taken_over(self.store, known))
+        return None if known is None else Settled(self.sharing.taken_over(self.store, known))
 
     @contextlib.contextmanager
     def _cell_lock(self, key: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ no torch. `bench ship` writes it.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,11 @@ class Shipped:
         """Where its files are."""
         return FOLDER / self.set / self.network
 
+    @property
+    def width(self) -> float:
+        """The part of the paper's width that it has."""
+        return width_of(self.spec)
+
     def file(self, name: str) -> Path:
         """Return a file after comparing its sha256.
 
@@ -86,16 +92,21 @@ def entries() -> tuple[Shipped, ...]:
     path = FOLDER / INDEX
     try:
         listed = json.loads(path.read_bytes())["networks"]
-        found = tuple(Shipped(**one) for one in listed)
+        found = tuple(_checked(Shipped(**one)) for one in listed)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BenchError(f"{path} is no index of checkpoints ({error}); restore it") from error
     for one in found:
         names = (one.set, one.network, *one.files)
         if not all(map(is_plain_name, names)) or not all(map(is_key, one.files.values())):
             raise BenchError(f"{path}: {printable(str(names))} are no plain names with hashes")
     return found
+
+
+def width_of(spec: Mapping[str, Any]) -> float:
+    """Return the part of the paper's width that a training's network has."""
+    return float((spec.get("denoiser") or spec["generator"]).get("scale", 1.0))
 
 
 def known_sets() -> list[str]:
@@ -120,7 +131,7 @@ def refuse_unfit(name: str, dataset: Mapping[str, Any], scale: float) -> None:
             f"checkpoints={name}: its networks know {_told(theirs)}, this run has "
             f"{_told(dataset)}; choose --dataset and image_size to fit, or checkpoints= to train"
         )
-    widths = sorted({float(one.spec["denoiser"].get("scale", 1.0)) for one in ours})
+    widths = sorted({one.width for one in ours})
     if scale not in widths:
         raise BenchError(
             f"checkpoints={name}: its networks have scale {', '.join(map(str, widths))}, this run "
@@ -157,6 +168,27 @@ def entry(what: Mapping[str, Any]) -> Shipped:
         f"the checkpoint {what['name']} with sha256 {what['sha256'][:12]} is not in "
         "models/checkpoints; plan the run anew"
     )
+
+
+def _checked(one: Shipped) -> Shipped:
+    """Return an entry that has what is read of one.
+
+    Raises:
+        ValueError: If it has not; KeyError, TypeError likewise.
+    """
+    data, parts = one.spec["dataset"], [one.spec, one.files, one.row, one.made]
+    network = one.spec.get("denoiser") or one.spec.get("generator")
+    if not all(isinstance(part, Mapping) for part in [*parts, data, network]):
+        raise TypeError("a part of an entry is no mapping")
+    if not all(isinstance(text, str) for text in (one.set, one.network, *one.files.values())):
+        raise TypeError("a name or hash of an entry is no text")
+    absent = {"training", "seed"} - set(one.spec) | {"name", "image_size"} - set(data)
+    absent |= {WEIGHTS} - set(one.files)
+    if absent:
+        raise KeyError(*sorted(absent))
+    if not math.isfinite(one.width):
+        raise ValueError("a width is no number")
+    return one
 
 
 def _deciding(spec: Mapping[str, Any]) -> dict[str, Any]:

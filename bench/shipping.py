@@ -42,7 +42,11 @@ def ship(run: Run, name: str) -> list[Path]:
     scratch = shipped.FOLDER / ".new"
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        made = [_made(run, record, name, scratch) for record in trained]
+        names = _networks(trained, name)
+        made = [
+            _made(run, record, scratch, (name, one))
+            for record, one in zip(trained, names, strict=True)
+        ]
         renewed = {one.name for one in made}
         kept = [one for one in shipped.entries() if one.name not in renewed]
         _refuse_large(kept, scratch)
@@ -64,9 +68,9 @@ def _is_training(record: Record) -> bool:
     return own and shipped.CHECKPOINT not in record["spec"]
 
 
-def _made(run: Run, record: Record, name: str, scratch: Path) -> shipped.Shipped:
-    """Write the files of one network and return its entry."""
-    network = _network(record["spec"])
+def _made(run: Run, record: Record, scratch: Path, names: tuple[str, str]) -> shipped.Shipped:
+    """Write the files of one network and return its entry; the names are the set's and its own."""
+    name, network = names
     folder = scratch / network
     folder.mkdir(parents=True)
     tensors, header = read_tensors(run.file(record["key"], shipped.WEIGHTS))
@@ -81,6 +85,28 @@ def _made(run: Run, record: Record, name: str, scratch: Path) -> shipped.Shipped
     one = shipped.Shipped(name, network, record["spec"], files, row, made)
     (folder / "card.md").write_text(_card(one, (folder / shipped.WEIGHTS).stat().st_size))
     return one
+
+
+def _networks(trained: Sequence[Record], name: str) -> list[str]:
+    """Return folder names for networks; the width is in it where the set has another already.
+
+    Raises:
+        BenchError: If two would have one name.
+    """
+    widths = {one.network: one.width for one in shipped.entries() if one.set == name}
+    found: list[str] = []
+    for record in trained:
+        network, width = _network(record["spec"]), shipped.width_of(record["spec"])
+        if widths.setdefault(network, width) != width:
+            network = f"{network}-width-{width:g}"
+            widths[network] = width
+        if network in found:
+            raise BenchError(
+                f"several networks of the run would be called {name}/{network}; name a run with "
+                "one data set, one size and one recipe"
+            )
+        found.append(network)
+    return found
 
 
 def _network(spec: dict[str, Any]) -> str:

@@ -9,12 +9,13 @@ import functools
 import hashlib
 import os
 import socket
-import time
+import tempfile
 from pathlib import Path
 
 END = ".part"
 STALE_S = 3600.0
-"""What was last written to longer ago was left by a process that was killed."""
+"""What was last written to longer ago, by the file system's own clock, was left by a process that
+was killed."""
 
 
 def temporary_beside(path: Path) -> Path:
@@ -33,13 +34,31 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(own)
 
 
+def is_stale(path: Path, now: float) -> bool:
+    """Return whether a file is old, by a time that `time_at` told; one that is gone is not."""
+    with contextlib.suppress(OSError):
+        return now - path.lstat().st_mtime > STALE_S
+    return False
+
+
+def time_at(folder: Path) -> float:
+    """Return the time as the file system tells it, whose clock may be another machine's.
+
+    0, by which nothing is stale, where nothing can be written.
+    """
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"now")
+        file.flush()
+        os.fsync(file.fileno())  # a network drive may tell its own time only then
+        return os.fstat(file.fileno()).st_mtime
+    return 0.0
+
+
 def _is_left(path: Path, owner: str) -> bool:
     place, _, number = owner.partition("-")
     if place == _here() and number.isdecimal() and not _runs(int(number)):
         return True
-    with contextlib.suppress(OSError):
-        return time.time() - path.lstat().st_mtime > STALE_S
-    return False
+    return is_stale(path, time_at(path.parent))
 
 
 def _runs(pid: int) -> bool:

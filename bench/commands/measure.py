@@ -36,6 +36,7 @@ def tell_of_sharing(session: "Session", console: "Console") -> None:
     """Say what is to be known of the shared store, and why results stay local if they do."""
     if session.shared is None:
         return
+    session.shared.debts.pay(session.shared.depot.mark, waiting=True)  # of the last cell
     for note in session.shared.notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if session.shared.fault is not None:

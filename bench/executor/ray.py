@@ -109,6 +109,7 @@ class Ray:
                     raise BenchError(f"'{planned.cell.label}' {missing}")
 
     def _refuse_unseen(self, store: Store) -> None:
+        self._nodes.store = store.root  # for nodes that join from now on
         try:
             path, token = fitness.token_file(store.root)
         except OSError as error:

@@ -14,11 +14,12 @@ from typing import Any
 
 from bench import provenance
 from bench.disk import unwritable
+from bench.errors import Missing, StorageError
 from bench.executor import ray_node
 from bench.executor.board import END, GO_ON, PAUSE, Board
 from bench.executor.executor import Answer, Progress
 from bench.executor.needs import Needs, lacking
-from bench.executor.ray_cluster import Cancelled, Cluster, Lost
+from bench.executor.ray_cluster import Cancelled, Cluster, Lost, Unfit
 from bench.executor.ray_nodes import Nodes
 from bench.pool import Stopped
 
@@ -27,6 +28,7 @@ ATTEMPTS = 4
 WATCH_S = 0.5
 LOOK_S = 5.0
 """Between looks at whether a task that waits has a node left that could take it."""
+GOES_ON = "cells at hand have no record, and the same command goes on"
 PATIENCE_S = 60.0
 """A cell that no node could take for so long has failed."""
 
@@ -56,14 +58,17 @@ class Attempts:
 
         Raises:
             Stopped: If the run is being stopped and there is no answer.
-            BenchError: If the node could not use the store.
+            BenchError: If no node is left, or no answer can arrive: the run is over.
         """
         lost: list[str] = []
         while len(lost) < ATTEMPTS:
             try:
                 return self._tried(request, needs, progress)
+            except Unfit:
+                self._refuse_stopped()  # no fault of the cell's, and that node is asked no more
             except Lost as how:
                 self._refuse_stopped()
+                self._refuse_cut_off()
                 lost.append(str(how))
             except Cancelled:
                 self._refuse_stopped()  # or else its nodes are gone; others may have come
@@ -76,7 +81,9 @@ class Attempts:
         """Ask the cells at hand to save their place; those that have not begun never will."""
         self._tell_all(PAUSE)
         begun = None if self._board is None else self.cluster.call(self._board.say, PAUSE)
-        self._cancel(set(begun or {}))
+        with self._changing:
+            known = {name for name, attempt in self._at_hand.items() if attempt.has_begun}
+        self._cancel(known.union(begun or {}))  # a board may not answer
 
     def end(self) -> None:
         """End the cells at hand."""
@@ -88,7 +95,7 @@ class Attempts:
         self.end()
         self._over.set()
         if self._watcher is not None:
-            self._watcher.join()
+            self._watcher.join(2 * LOOK_S)
             self._watcher = None
 
     def _tried(self, request: Mapping[str, Any], needs: Needs, progress: Progress) -> Answer:
@@ -98,6 +105,7 @@ class Attempts:
             while not self.cluster.is_there(attempt.task, LOOK_S):
                 if self._word == END:
                     raise Stopped("the run is being stopped")
+                self._refuse_cut_off(now=False)
                 if not attempt.has_begun and not self.nodes.able(attempt.nodes):
                     self.cluster.cancel(attempt.task)
                     raise Cancelled
@@ -106,6 +114,9 @@ class Attempts:
             with self._changing:
                 del self._at_hand[name]
             self.cluster.tell(self._board.end, name)
+        if ray_node.UNFIT in answer:
+            self.nodes.exclude(answer["node"], answer[ray_node.UNFIT])
+            raise Unfit(answer[ray_node.UNFIT])
         if answer["status"] == ray_node.LOST:
             raise Lost("its node could not reach the driver")
         return answer
@@ -127,7 +138,8 @@ class Attempts:
         """Return the nodes that can take a cell, after waiting for one where there is none.
 
         Raises:
-            Lost: If none came in time.
+            Lost: If none came in time, while others are there.
+            BenchError: If none is left at all.
         """
         late = time.monotonic() + PATIENCE_S
         while True:
@@ -136,10 +148,23 @@ class Attempts:
             if able:
                 return able
             self._refuse_stopped()
+            self._refuse_cut_off(now=False)
+            if self.nodes.excluded and not self.nodes.fit():
+                raise StorageError(
+                    "no node of the cluster is left that can measure; the last was "
+                    f"{self.nodes.excluded}; mend it, and the same command goes on"
+                )
             if time.monotonic() > late:
+                if not self.nodes.fit():
+                    raise Missing(f"no node of the cluster is left; {GOES_ON}")
                 why = lacking(needs, offers) or "needs the kind of machine that timings are for"
                 raise Lost(f"no node is left for it: it {why}")
             time.sleep(WATCH_S)
+
+    def _refuse_cut_off(self, *, now: bool = True) -> None:
+        """End the run, rather than its cells, where no answer can arrive any more."""
+        if self.cluster.is_cut_off(now=now):
+            raise Missing(f"the Ray node of this machine is gone; start it again: {GOES_ON}")
 
     def _refuse_stopped(self) -> None:
         if self._word != GO_ON:

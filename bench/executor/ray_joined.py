@@ -19,6 +19,7 @@ from typing import Any
 from bench.errors import BenchError, Missing
 from bench.executor.needs import TIMING
 from bench.executor.ray_cluster import JOIN_S, Cluster, line_of
+from bench.executor.ray_home import Home
 from bench.inputs import printable
 from bench.registry import HOME
 from bench.stopping import SIGNALS
@@ -44,7 +45,13 @@ def opened(address: str | None, workers: int) -> Cluster:
         Missing: If Ray is not installed, or nothing answers at the address.
         BenchError: If it refuses this driver: another version, another token.
     """
-    return started(workers) if address is None else joined(address)
+    cluster = started(workers) if address is None else joined(address)
+    try:
+        cluster.home = Home.of(cluster.ray)
+    except BaseException:
+        cluster.leave()
+        raise
+    return cluster
 
 
 def started(workers: int) -> Cluster:

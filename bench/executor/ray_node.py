@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import disk
+from bench.disk import unwritable
+from bench.errors import BenchError, StorageError
 from bench.executor import here, logs
 from bench.executor.board import END, GO_ON, PAUSE
 from bench.executor.executor import Answer
@@ -24,10 +25,15 @@ from bench.pool import Stopped, Worker
 from bench.worker import PAUSED
 
 LOST = "lost"
-"""The status of an answer that nobody should wait for: the cell was to stop at once."""
+"""The status of an answer that is none: the cell was to stop at once, or its node is not fit."""
+UNFIT = "unfit"
+"""In such an answer: why the node can measure no cell, where it cannot."""
 BEAT_S = 1.0
 PATIENCE_S = 30.0
 """A node that has not reached the board for so long ends its cell: the driver is gone."""
+SEEN_S = 5.0
+"""What the driver has just made is seen by a node that shares its folders, so much later at most.
+"""
 
 
 class Beats:
@@ -117,9 +123,19 @@ def measure(
         board: Where to tell how far it is.
         sharing: Node -> cells that it measures at once, at most.
 
-    Raises:
-        StorageError: If the folder cannot be made.
+    Returns:
+        The cell's answer. Where this node cannot use the store, or is not set up as it should be,
+        its status is `LOST` and `UNFIT` says why.
     """
+    try:
+        return _measured(request, attempt, board, sharing)
+    except BenchError as fault:
+        return {"status": LOST, UNFIT: str(fault), "node": _node()}
+
+
+def _measured(
+    request: Mapping[str, Any], attempt: str, board: Any, sharing: Mapping[str, int]
+) -> Answer:
     folder = Path(request["folder"]) / attempt
     asked = {**request, "folder": str(folder)}
     with Beats(board, attempt) as beats:
@@ -127,7 +143,7 @@ def measure(
             with machine_lock(alone=request["alone"], wanted=beats.go_on):
                 apart = "shared" in request and not folder.is_dir()
                 if not apart:
-                    _make(folder)
+                    _make(folder, Path(request["store"]))
                 with _warm(request["threads"], beats) as worker:
                     begun = logs.length(worker.log)
                     answer = here.measured(
@@ -148,11 +164,25 @@ def measure(
     return {"folder": str(folder), **answer}
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk.unwritable(folder, error) from error
+def _make(folder: Path, store: Path) -> None:
+    """Make an attempt's folder below the cell's, which the driver made: it is not made here.
+
+    Raises:
+        StorageError: If the store is not seen from here, or cannot be written.
+        FileNotFoundError: If the cell's folder is gone from it.
+    """
+    late = time.monotonic() + SEEN_S
+    while True:
+        try:
+            return folder.mkdir(exist_ok=True)
+        except FileNotFoundError as error:
+            if time.monotonic() > late:
+                if store.is_dir():
+                    raise
+                raise StorageError(f"it does not see the run's folder {store}") from error
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        time.sleep(BEAT_S / 4)
 
 
 @contextlib.contextmanager

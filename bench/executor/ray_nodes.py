@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench import canonical, provenance
@@ -16,6 +17,8 @@ from bench.executor.ray_cluster import Cluster
 from bench.inputs import printable
 
 EVERY_S = 2.0
+CLOSE_S = 5.0
+"""Longest wait for the thread that looks: Ray may not answer it any more."""
 
 
 @dataclass
@@ -28,6 +31,10 @@ class Nodes:
     """Of each node that was looked at; None where it is not fit."""
     _notes: list[str] = field(default_factory=list)
     _alive: list[Offer] = field(default_factory=list)
+    store: Path | None = None
+    """The run's folder, where nodes must see it."""
+    excluded: str = ""
+    """Why the last node that was excluded was, if any was."""
     _timed_on: Mapping[str, Any] | None = None
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -80,6 +87,15 @@ class Nodes:
         """Return whether any of these nodes lives."""
         return not {offer.node for offer in self._alive}.isdisjoint(nodes)
 
+    def exclude(self, node: str, why: str) -> None:
+        """Give a node no more cells."""
+        if self._facts.get(node) is None:
+            return
+        self._facts[node] = None
+        name = next((offer.name for offer in self._alive if offer.node == node), node)
+        self.excluded = f"node {name}: {why}"
+        _note(f"node {name} gets no more cells: {why}")
+
     def timed_on(self, needs: Needs) -> Mapping[str, Any]:
         """Return the machine of timing cells: like this one, or else the first of the nodes'.
 
@@ -131,7 +147,7 @@ class Nodes:
         """Stop looking."""
         self._over.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(CLOSE_S)
             self._thread = None
 
     def _machine(self, offer: Offer) -> Any:
@@ -173,9 +189,22 @@ class Nodes:
             if offer.node in self._facts or not (offer.timing and offer.cpus):
                 continue
             told, fault = self._told(self._cluster.ask(fitness.facts, offer.node))
+            fault = fault or self._store_fault(offer)
             self._facts[offer.node] = None if fault else told
             if fault:
                 _note(f"node {offer.name} joined and gets no cells: {fault}")
+
+    def _store_fault(self, offer: Offer) -> str:
+        """Return why a node cannot use the run's folder; an empty text where it can."""
+        if self.store is None:
+            return ""
+        path, token = fitness.token_file(self.store)
+        try:
+            task = self._cluster.ask(fitness.store_fault, offer.node, str(path), token)
+            said, fault = self._answer(task)
+        finally:
+            path.unlink(missing_ok=True)
+        return fault or (f"{self.store} {said}" if said else "")
 
 
 def _note(text: str) -> None:

@@ -55,6 +55,10 @@ class Objects(Protocol):
         """Remove one, or nothing where there is none."""
         ...
 
+    def tidy(self) -> None:
+        """Remove what killed processes left half written, where that can be."""
+        ...
+
 
 def opened(text: str) -> Objects:
     """Return what an address holds; it may not be there.

@@ -2,24 +2,27 @@
 
 The local store is what reports read. What can be taken over is read before anything is measured;
 what was measured is put as soon as it is kept. Where putting fails, the run goes on locally and
-says so at its end: the same command puts what is missing.
+tries again now and then; what is missing at its end is told: the same command puts it.
 """
 
 import contextlib
+import functools
 import shutil
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench import disk
 from bench.errors import BenchError, StorageError
 from bench.record import Record
-from bench.recovery import WAITING
+from bench.recovery import WAITING, if_free
+from bench.shared.debts import Debts
 from bench.shared.depot import Depot
 from bench.shared.objects import opened
+from bench.shared.seam import Sharing as Sharing
+from bench.shared.seam import Unshared as Unshared
 from bench.store import Store
 from bench.trust import failed_canary
 
@@ -34,78 +37,21 @@ def is_shared(record: Record) -> bool:
     return record["status"] in REUSED and not failed_canary(record)
 
 
-class Sharing(Protocol):
-    """What the settler of a run asks."""
-
-    @property
-    def address(self) -> str | None:
-        """What the places where cells are measured open; None where nothing is shared."""
-        ...
-
-    def known(self, store: Store, key: str, *, read: bool, again: bool = False) -> Record | None:
-        """Return a record that others made and that can be taken over.
-
-        Args:
-            store: The local one; files come here where they are read.
-            key: Of a cell.
-            read: Whether a cell will read its files: then they are fetched and hashed, and the
-                key's lock must be held.
-            again: Whether to ask anew; another machine may have made it meanwhile.
-        """
-        ...
-
-    def offered(self, store: Store, record: Record) -> Record | None:
-        """Put a known record that others lack; return None where it is not here yet itself."""
-        ...
-
-    def taken_over(self, store: Store, record: Record) -> Record:
-        """Return a known record once it is here; the key's lock must be held."""
-        ...
-
-    def given(self, store: Store, record: Record, *, replace: bool) -> Record:
-        """Put a record that was just kept; return it, or another's that was there first."""
-        ...
-
-    def drop_parts(self, key: str) -> None:
-        """Remove half-done work of a cell that places apart have put."""
-        ...
-
-
-class Unshared:
-    """Nothing is shared."""
-
-    address: str | None = None
-
-    def known(self, store: Store, key: str, *, read: bool, again: bool = False) -> Record | None:
-        """Return nothing."""
-        return None
-
-    def offered(self, store: Store, record: Record) -> Record | None:
-        """Return the record."""
-        return record
-
-    def taken_over(self, store: Store, record: Record) -> Record:
-        """Return the record."""
-        return record
-
-    def given(self, store: Store, record: Record, *, replace: bool) -> Record:
-        """Return the record."""
-        return record
-
-    def drop_parts(self, key: str) -> None:
-        """Do nothing."""
-
-
 @dataclass
 class Shared:
     """Satisfies `Sharing` with a depot, and `bench.store.Supply`."""
 
     depot: Depot
     address: str | None = field(repr=False)  # it may hold a password
-    fault: BenchError | None = None
-    """Why results were not put, once one was not."""
     notes: list[str] = field(default_factory=list)
-    _changing: threading.Lock = field(default_factory=threading.Lock)
+    debts: Debts = field(init=False)
+    _found_late: set[str] = field(default_factory=set, init=False)
+    """Keys whose records others put during this run."""
+    _parts: frozenset[str] | None = field(default=None, init=False)
+    """Keys with half-done work there, once that was listed."""
+
+    def __post_init__(self) -> None:
+        self.debts = Debts(self._note)
 
     @classmethod
     def at(cls, address: str) -> "Shared":
@@ -124,22 +70,33 @@ class Shared:
         """The address, without secrets."""
         return self.depot.shown
 
+    @property
+    def fault(self) -> BenchError | None:
+        """Why results are not put at the moment, or None."""
+        return self.debts.fault
+
     def prepare(self, store: Store, keys: Iterable[str]) -> None:
         """Read what is not here yet, many at once, and see whether the store can be written."""
-        with self._tolerated():
+        with self.debts.tolerated():
             self.depot.mark()
+            self.depot.objects.tidy()
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(self.depot.find, [key for key in keys if store.peek(key) is None]))
 
     # -------------------------------------------------------------- Sharing
 
     def known(self, store: Store, key: str, *, read: bool, again: bool = False) -> Record | None:
-        """Return a record that others made, where its files are there."""
+        """Return a record that others made, where its files are there.
+
+        Whoever asks has not the record and will measure the cell: what that reads is put first.
+        """
+        self._pay(waiting=True, but=key)
         if again:
             found = None
             if self.fault is None:
-                with self._tolerated():
+                with self.debts.tolerated():
                     found = self.depot.find(key, again=True)
+                self._found_late.add(key)
         else:
             found = self.depot.find(key)
         if found is None or not is_shared(found.record):
@@ -152,35 +109,39 @@ class Shared:
         """Put a local record, or a file of it, that is not there; another's record stays."""
         if not _is_local(store, record):
             return None
-        if is_shared(record) and self.fault is None:
-            with self._tolerated():
-                listed = self.depot.is_listed(record["key"])
-                if not (listed and self.depot.has_files(record)):
-                    if not (listed and self.depot.find(record["key"])):
-                        self._put(store, record, replace=False)
+        if is_shared(record):
+            self._put_or_owe(store, record, lambda: self._offer(store, record), replace=False)
         return record
 
     def taken_over(self, store: Store, record: Record) -> Record:
-        """Adopt another's record, or offer a local one."""
-        return self.offered(store, record) or self._adopted(store, record)
+        """Adopt another's record, and drop half-done work of its cell; or offer a local one."""
+        here = self.offered(store, record)
+        if here is None:
+            here = self._adopted(store, record)
+            self._drop_left(record["key"])
+        return here
 
     def given(self, store: Store, record: Record, *, replace: bool) -> Record:
         """Put a record and its files; where another's was first, that one is adopted."""
-        if not is_shared(record) or self.fault is not None:
+        if not is_shared(record):
             return record
-        with self._tolerated():
+
+        def put() -> Record:
             theirs = self._put(store, record, replace=replace)
             if theirs is None:
                 return record
             if is_shared(theirs) and self._brought(store, theirs):
                 return self._adopted(store, theirs)
             self._put(store, record, replace=True)
-        return record
+            return record
+
+        return self._put_or_owe(store, record, put, replace=replace)
 
     def drop_parts(self, key: str) -> None:
         """Remove half-done work of a cell; what is left is no harm."""
+        self._pay(waiting=True, but=key)  # a fresh run is about to measure it, or just did
         if self.fault is None:
-            with self._tolerated():
+            with self.debts.tolerated():
                 for name in self.depot.objects.sizes(f"partial/{key}"):
                     self.depot.objects.remove(f"partial/{key}/{name}")
 
@@ -214,6 +175,38 @@ class Shared:
         return self.depot.fetch(facts, target)
 
     # -------------------------------------------------------------- private
+
+    def _put_or_owe(
+        self, store: Store, record: Record, put: Callable[[], Record], *, replace: bool
+    ) -> Record:
+        self._pay(but=record["key"])
+        fault = self.fault
+        if fault is None:
+            try:
+                return put()
+            except BenchError as error:
+                fault = error
+        later = functools.partial(self._put_later, store, record, replace=replace)
+        self.debts.owe(record["key"], later, fault)
+        return record
+
+    def _offer(self, store: Store, record: Record) -> Record:
+        """Put a record, or a file of it, that is not there."""
+        listed = self.depot.is_listed(record["key"])
+        if not (listed and self.depot.has_files(record)):
+            if not (listed and self.depot.find(record["key"])):
+                self._put(store, record, replace=False)
+        return record
+
+    def _drop_left(self, key: str) -> None:
+        """Remove half-done work of a cell that was made elsewhere; it is listed once."""
+        if self._parts is None:
+            self._parts = frozenset()
+            with contextlib.suppress(BenchError):
+                names = self.depot.objects.sizes("partial")
+                self._parts = frozenset(name.partition("/")[0] for name in names)
+        if key in self._parts or key in self._found_late:
+            self.drop_parts(key)
 
     def _put(self, store: Store, record: Record, *, replace: bool) -> Record | None:
         """Put a record; return another's that was first. Files that are elsewhere stay there."""
@@ -254,16 +247,26 @@ class Shared:
         shutil.rmtree(folder, ignore_errors=True)
         return adopted
 
-    @contextlib.contextmanager
-    def _tolerated(self) -> Iterator[None]:
-        """Go on without the shared store where it cannot be used; the first fault is told."""
+    def _pay(self, *, waiting: bool = False, but: str = "") -> None:
+        self.debts.pay(self.depot.mark, waiting=waiting, but=but)
+
+    def _put_later(self, store: Store, record: Record, *, replace: bool) -> bool:
+        """Put a record that is owed; return whether it is done with. Another's stays there."""
+        done = []
+
+        def put(store: Store, key: str) -> None:
+            if _is_local(store, record):
+                if replace:
+                    self._put(store, record, replace=True)
+                else:
+                    self._offer(store, record)
+            done.append(key)
+
         try:
-            yield
-        except BenchError as error:
-            with self._changing:
-                if self.fault is None:
-                    self.fault = error
-                    self._note(f"from here on results stay local: {error}")
+            if_free(store, record["key"], put)
+        except OSError:  # the local store's
+            return False
+        return bool(done)
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

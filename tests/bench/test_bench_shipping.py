@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,6 +127,47 @@ def test_a_damaged_index_is_one_line(checkpoints, text):
     (checkpoints / "index.json").write_text(text)
     with pytest.raises(BenchError, match="no index of checkpoints"):
         shipped.entries()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("files", {}), ("files", ["weights.safetensors"]), ("files", 3), ("spec", "text"),
+        ("spec", {}), ("row", None), ("made", []), ("network", 3),
+        ("files", {"weights.safetensors": 3}),
+    ],
+)  # fmt: skip
+def test_an_entry_that_lacks_a_part_is_one_line(checkpoints, part, value):
+    spec = {
+        "denoiser": {"name": "cunet"}, "dataset": {"name": "digits", "image_size": 16},
+        "training": {}, "seed": 0,
+    }  # fmt: skip
+    whole = {
+        "set": "tiny", "network": "cunet", "spec": spec, "row": {}, "made": {},
+        "files": {"weights.safetensors": "a" * 64},
+    }  # fmt: skip
+    checkpoints.mkdir()
+    index = checkpoints / "index.json"
+    index.write_text(json.dumps({"networks": [whole]}))
+    assert [one.width for one in shipped.entries()] == [1.0]
+    index.write_text(json.dumps({"networks": [{**whole, part: value}]}))
+    with pytest.raises(BenchError, match="no index of checkpoints"):
+        shipped.refuse_unfit("tiny", spec["dataset"], 1.0)
+
+
+def test_two_widths_of_a_run_are_two_networks_and_twins_are_refused(trained, checkpoints):
+    run = load_run(trained)
+    (one,) = (record for record in run.records if record["task"] == "train")
+    wide = {**one["spec"], "denoiser": {**one["spec"]["denoiser"], "scale": 0.5}}
+    both = replace(run, records=(one, {**one, "spec": wide}))
+    for _ in range(2):
+        shipping.ship(both, "tiny")
+        found = {entry.network: entry.width for entry in shipped.entries()}
+        assert found == {"cunet": 0.0625, "cunet-width-0.5": 0.5}
+        both = replace(run, records=tuple(reversed(both.records)))
+    with pytest.raises(BenchError, match="would be called other/cunet"):
+        shipping.ship(replace(run, records=(one, one)), "other")
+    assert len(shipped.entries()) == 2 and not (checkpoints / ".new").exists()
 
 
 def test_names_in_an_index_lead_nowhere_else(trained, checkpoints):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,8 +68,10 @@ class Places:
     def said(self, number):
         return (self._log / f"node-{number}.log").read_text()
 
-    def kill(self, number):
-        """Kill a node's raylet, as the kernel would."""
+    def kill(self, number, *, alone=False):
+        """Kill a node's raylet, as the kernel would; alone, and its other processes live on."""
+        if alone:
+            self._nodes[number].send_signal(signal.SIGSTOP)
         for child in psutil.Process(self._nodes[number].pid).children(recursive=True):
             if child.name() == "raylet":
                 child.kill()
@@ -76,6 +79,7 @@ class Places:
     def close(self):
         for node in reversed(self._nodes):
             family = psutil.Process(node.pid).children(recursive=True) if not node.poll() else []
+            node.send_signal(signal.SIGCONT)
             node.terminate()
             try:
                 node.wait(10)

@@ -188,6 +188,21 @@ def test_a_run_survives_the_death_of_a_node(toys, plan_of, tmp_path, capfd):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_run_ends_soon_where_the_node_that_it_is_attached_to_dies(toys, tmp_path, alone):
+    with ray_places.places(2, folder=tmp_path / "ray") as cluster:
+        process = command(tmp_path, "hanging-toys", "--address", cluster.address)
+        until(lambda: process.poll() is not None or list(tmp_path.glob("out/work/*/*")))
+        time.sleep(3)
+        cluster.kill(0, alone=alone)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 69 and "Traceback" not in said, said
+    (line,) = (line for line in said.splitlines() if "the Ray node of this machine is gone" in line)
+    assert line.endswith("the same command goes on")
+    assert not list((tmp_path / "out" / "cells").glob("*"))
+
+
+@pytest.mark.slow
 def test_a_node_that_cannot_see_the_store_or_has_another_token_is_refused(
     toys, plan_of, cluster, tmp_path
 ):

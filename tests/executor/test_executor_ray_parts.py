@@ -216,6 +216,7 @@ class Pretended:
 
     own = True
     dashboard = ""
+    cut_off = False
 
     def __init__(self, *outcomes, offers=(SMALL,)):
         self.outcomes, self.listed = list(outcomes), list(offers)
@@ -223,6 +224,9 @@ class Pretended:
 
     def offers(self):
         return self.listed
+
+    def is_cut_off(self, *, now=False):
+        return self.cut_off
 
     def actor(self, kind):
         board = kind()
@@ -313,8 +317,8 @@ def test_a_run_that_is_being_stopped_begins_nothing_again(request_):
 def test_a_cell_for_which_no_node_is_left_is_said_to_be_so(request_, monkeypatch):
     monkeypatch.setattr(ray_attempts, "PATIENCE_S", 0.0)
     attempts = attempts_on(Pretended())
-    attempts.nodes._alive = []
-    answer = attempts.measured(request_, Needs(), lambda done, total: None)
+    gpu = Needs(gpus=1)
+    answer = attempts.measured(request_, gpu, lambda done, total: None)
     attempts.close()
     assert answer["status"] == "crashed" and "no node is left for it" in answer["reason"]
 

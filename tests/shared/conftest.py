@@ -78,6 +78,9 @@ class Bytes:
         self._do("remove", name)
         self.there.pop(name, None)
 
+    def tidy(self):
+        pass
+
 
 def record_of(key, files=None, **more):
     return {

@@ -13,7 +13,7 @@ from bench.executor import here
 from bench.executor.local import Local
 from bench.plan import make_plan, study_for
 from bench.runner import Listener, Runner
-from bench.shared import node
+from bench.shared import debts, node
 from bench.shared.objects import opened
 from bench.shared.sharing import Shared
 from bench.store import Store
@@ -224,6 +224,7 @@ def test_a_store_that_cannot_be_written_leaves_results_local(
 
     full = OSError(28, "No space left on device")
     with monkeypatch.context() as patch:
+        patch.setattr(debts, "WAITS_S", (0.0,))
         patch.setattr(Folder, "_made", lambda self, name: (_ for _ in ()).throw(full))
         words = ("run", "toys", "--json", "--store", lab[0], "--out", tmp_path / "a")
         assert bench(*words) == 74
