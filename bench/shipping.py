@@ -151,11 +151,11 @@ def _card(one: shipped.Shipped, size: int) -> str:
 
 - **Network**: `{denoiser["name"]}` at {denoiser.get("scale", 1.0):g} of the paper's width{noise};
   recipe `{denoiser.get("recipe", "of its own")}`, seed {spec["seed"]}.
-- **Data**: `{data["name"]}`, {data["image_size"]}x{data["image_size"]} pixels, {dataset.channels}
-  channel{"s" * (dataset.channels > 1)}, {one.row["n_train"]:,} images. Licence of the data:
-  {dataset.licence}.
-- **Training**: {one.row["updates"]:,} updates, {one.row["images_seen"]:,} images seen ({recipe}),
-  on {where}, torch {one.made["versions"]["torch"]}. The weights are the moving average.
+- **Data**: `{data["name"]}`, {one.row["n_train"]:,} images of
+  {dataset.channels}x{data["image_size"]}x{data["image_size"]}. Licence of the data:
+  {dataset.licence}. The weights are under the licence of the code.
+- **Training**: {one.row["updates"]:,} updates, {one.row["images_seen"]:,} images seen, on {where},
+  torch {one.made["versions"]["torch"]}. The weights are the moving average. Settings: {recipe}.
 - **Loss**: {one.row["loss_last"]:.5g} over the last 100 updates, {one.row["loss_held_out"]:.5g} on
   held-out images, before rounding to half precision. `curve.csv` and `validation.csv` are the way
   there.

@@ -196,7 +196,7 @@ def test_a_card_tells_what_a_person_must_know(trained, checkpoints):
     (card,) = shipping.ship(load_run(trained), "tiny")
     text = card.read_text()
     (entry,) = shipped.entries()
-    for word in ("cunet", "16x16", "CC BY 4.0", "3 updates", entry.files["weights.safetensors"]):
+    for word in ("cunet", "1x16x16", "CC BY 4.0", "3 updates", entry.files["weights.safetensors"]):
         assert word in text
     again = shipping.ship(load_run(trained), "tiny")
     assert again == [card] and len(shipped.entries()) == 1
