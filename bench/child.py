@@ -12,14 +12,13 @@ from pathlib import Path
 
 import psutil
 
-from bench.disk import open_log
+from bench.disk import LARGEST_LOG, open_log
 from bench.registry import HOME
 
 POLL_S = 0.2
 CHUNK = 2**16
 LONGEST_LINE = 2**26
 """Bytes of one answer; a process that says more is taken for broken."""
-LARGEST_LOG = 2**24
 PATIENCE_S = 5.0
 """How long a process that went silent may take to end by itself."""
 

@@ -19,6 +19,8 @@ from bench.inputs import printable
 STRANGE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 """A strange file is opened without following a link, and without waiting at a pipe."""
 _READ = os.O_RDONLY | STRANGE
+LARGEST_LOG = 2**24
+"""Bytes of a log that is written on; a larger one is begun anew."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

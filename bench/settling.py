@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench import provenance
-from bench.disk import open_log
+from bench.disk import LARGEST_LOG, open_log
 from bench.errors import BenchError, StorageError
 from bench.executor.executor import Answer, Progress, Seat
 from bench.inputs import printable
@@ -18,6 +18,7 @@ from bench.jobs import Share
 from bench.plan import Planned
 from bench.pool import Stopped
 from bench.renewal import Renewal
+from bench.shared.seam import BLOBS
 from bench.shared.sharing import REUSED as REUSED
 from bench.shared.sharing import Sharing, Unshared
 from bench.store import Record, Store, validated
@@ -26,10 +27,7 @@ from bench.worker import LONGEST_REASON, PAUSED
 
 UNMET = "needs"
 """How the reason of a cell begins that could not run because of another."""
-BLOBS = "blobs"
-"""In an answer: name -> sha256 and bytes, where the files are in the shared store already."""
 LOCK_POLL_S = 0.5
-LARGEST_LOG = 2**24
 
 
 @dataclass(frozen=True)

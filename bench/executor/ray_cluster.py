@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,6 @@ class Cluster:
     """Of a Ray that was started here."""
     home: Home | None = None
     """The node that this process is attached to."""
-    _functions: dict[tuple[Any, int], Any] = field(default_factory=dict, init=False)
 
     @property
     def own(self) -> bool:

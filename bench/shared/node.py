@@ -22,6 +22,7 @@ from bench.inputs import printable
 from bench.record import is_plain_name
 from bench.shared.depot import Depot
 from bench.shared.objects import opened
+from bench.shared.seam import BLOBS
 from bench.shared.sharing import REUSED, Shared
 from bench.store import Store
 from bench.worker import LONGEST_REASON, PAUSED
@@ -68,7 +69,7 @@ def measured(request: Mapping[str, Any], measure: Callable[[dict[str, Any]], Ans
         folder.mkdir(parents=True, exist_ok=True)
         answer = measure({**request, "store": str(store.root), "folder": str(folder)})
         if answer["status"] == "ok":
-            answer["blobs"] = push_files(shared, folder, answer["files"])
+            answer[BLOBS] = push_files(shared, folder, answer["files"])
         shutil.rmtree(folder, ignore_errors=True)
         if answer["status"] in REUSED:
             shutil.rmtree(store.partial(key), ignore_errors=True)

@@ -5,6 +5,9 @@ from typing import Protocol
 from bench.record import Record
 from bench.store import Store
 
+BLOBS = "blobs"
+"""In an answer: name -> sha256 and bytes, where the files are in the shared store already."""
+
 
 class Sharing(Protocol):
     """What the settler of a run asks."""
