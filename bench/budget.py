@@ -59,7 +59,7 @@ class Train(Settings):
     warmup: Annotated[int, Field(ge=0, le=10**12)] = 0
     """Updates over which the learning rate first rises from 0, in equal steps."""
     accumulate: Count = 1
-    """Parts that a process takes its share of a batch in, where memory has no room for it whole."""
+    """Parts that a process takes its share of a batch in, where memory has no room for it."""
     processes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that share every batch: one a GPU, or several on the CPU."""
     validations: Annotated[int, Field(ge=0, le=10**6)] = 50
@@ -186,11 +186,11 @@ BUDGETS = {
             dncnn_batch=32,
             validations=20,
         ),
-        generation=Generation(steps=(5, 10, 20, 50), n_generated=256, n_real=2_000),
+        generation=Generation(steps=(5, 10, 20, 50), n_generated=1_000, n_real=2_000),
         samplers=Samplers(
             steps=(5, 10, 20), n_generated=256, distil_updates=1_000, estimate_images=256
         ),
-        denoising=Denoising(levels=(50, 150, 400), n_images=48, n_one_step=128, stride=5),
+        denoising=Denoising(n_images=64, n_one_step=128, stride=5, classic_scale=0.5),
         theory=SMALL_THEORY,
     ),
     "paper": Budget(name="paper"),

@@ -127,7 +127,7 @@ def make_plan(
         study: Budget and data set.
         experiments: Their names.
         device: "cpu" or "cuda"; part of every key.
-        only: A pattern on cell labels (`*cunet*`); cells that the matching ones use stay.
+        only: A pattern on cell labels (`*cunet*`, `train *`); what the matching cells use stays.
         machine: What the timings are of, part of their keys; by default this machine.
 
     Raises:
@@ -136,7 +136,8 @@ def make_plan(
     wanted: list[tuple[str, Cell]] = []
     for experiment in experiments:
         cells = find(Kind.EXPERIMENT, experiment).build(study)
-        wanted += [(experiment, cell) for cell in cells if _matches(cell, only)]
+        chosen = cells if only is None else _matching(cells, only)
+        wanted += [(experiment, cell) for cell in chosen]
     if only is not None and not wanted:
         raise BenchError(f"--only '{only}' matches no cell; see the labels with --dry-run")
     return _planned(wanted, _Keys(device, machine))
@@ -155,8 +156,17 @@ def _planned(wanted: Iterable[tuple[str, Cell]], keys: "_Keys") -> Plan:
     return plan
 
 
-def _matches(cell: Cell, only: str | None) -> bool:
-    return only is None or fnmatch.fnmatch(cell.label, only)
+def _matching(cells: Iterable[Cell], only: str) -> Iterator[Cell]:
+    """Yield the cells whose labels match, be they asked for or used by those, once each."""
+    held: dict[int, Cell] = {}
+    todo = list(cells)[::-1]
+    while todo:
+        cell = todo.pop()
+        if id(cell) not in held:
+            held[id(cell)] = cell
+            todo += reversed(cell.uses)
+            if fnmatch.fnmatch(cell.label, only):
+                yield cell
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 from bench.api import Cell
 from bench.forecast.calls import calls_of_estimating, calls_of_restoring, calls_of_sampling
 from bench.plan import Planned
+from bench.shipped import CHECKPOINT
 from bench.tasks.convergence import snapshots_of
 from bench.tasks.notebook import STEPS as NOTEBOOK_STEPS
 from bench.tasks.notebook import VARIANTS
@@ -89,6 +90,8 @@ def _perceived(cell: Cell, counts: Counts) -> Work:
 def _training(cell: Cell, counts: Counts) -> Work:
     settings, test = TrainSettings(**cell.spec["training"]), counts.get("test", HELD_OUT)
     held_out = REPEATS * min(HELD_OUT, test)
+    if CHECKPOINT in cell.spec:
+        return Work(forward=held_out)
     watched = settings.validations * len(THIRDS) * min(IMAGES, test)
     return Work(
         forward=held_out + watched, updates=settings.batch * settings.total(counts.get("train", 1))

@@ -101,6 +101,14 @@ def test_a_pattern_keeps_what_the_matching_cells_use():
     assert "train" in tasks and tasks.count("frechet") == 2
 
 
+def test_a_pattern_matches_cells_that_others_use():
+    study = study_for(load_budget("smoke"))
+    asked = make_plan(study, ["table1", "table4"])
+    plan = make_plan(study, ["table1", "table4"], only="train *")
+    trainings = {p.key for p in asked if p.cell.task == "train"}
+    assert len(trainings) == 4 and {p.key for p in plan} == trainings
+
+
 def test_missing_data_makes_a_plan_that_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))

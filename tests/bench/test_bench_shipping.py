@@ -12,6 +12,7 @@ from bench.budget import load_budget
 from bench.cli import run_command_line
 from bench.context import TaskContext
 from bench.experiments.trained import train_backbone
+from bench.forecast.work import work_of
 from bench.plan import plan_of, study_for
 from bench.runs import load_run
 from bench.store import Store
@@ -83,6 +84,17 @@ def test_a_run_takes_the_network_that_another_trained(trained, checkpoints, tmp_
         assert taken[name].dtype == value.dtype
         assert torch.equal(taken[name], halved({name: value})[name].to(value.dtype))
     assert {"curve.csv", "validation.csv"} <= outcome.files.keys()
+
+
+def test_what_is_taken_costs_no_training(trained, checkpoints):
+    def work(*settings):
+        (planned,) = plan_of([train_backbone(study(*settings), "cunet")], purpose="test")
+        return work_of(planned)
+
+    shipping.ship(load_run(trained), "tiny")
+    there, trains = work("checkpoints=auto"), work()
+    assert there.updates == 0 < trains.updates
+    assert 0 < there.forward < trains.forward
 
 
 @pytest.mark.parametrize(
