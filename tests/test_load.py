@@ -26,7 +26,7 @@ def test_a_published_run_has_the_types_of_its_values(place):
     wanted |= {"task": "str", "status": "str", "backbone": "str"}
     found = {name: str(rows[name].dtype) for name in wanted if name in rows}
     assert found == {name: wanted[name] for name in found}
-    assert len(found) >= 5
+    assert len(found) >= (5 if "latency" in set(rows["task"]) else 2)
     for name in rows.columns[rows.dtypes == "Int64"]:
         assert rows[name].dropna().map(lambda value: value == int(value)).all()
 
