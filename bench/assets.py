@@ -18,7 +18,9 @@ from bench.api import BenchError, Missing
 from bench.canonical import digest, dumps
 from bench.fetchable import FETCHABLE as FETCHABLE
 from bench.fetchable import TEST_IDX as TEST_IDX
+from bench.fetchable import TEST_LABELS_IDX as TEST_LABELS_IDX
 from bench.fetchable import TRAIN_IDX as TRAIN_IDX
+from bench.fetchable import TRAIN_LABELS_IDX as TRAIN_LABELS_IDX
 from bench.fetchable import Remote as Remote
 from bench.inputs import identity, open_regular, printable, read_whole, unreadable
 
@@ -190,8 +192,12 @@ def remote_file(asset: str, name: str) -> Path:
         Missing: If it is in no data folder.
         BenchError: If its hash is wrong.
     """
-    remote = next(remote for remote in FETCHABLE[asset] if remote.path == name)
-    return verified(locate(asset, name), remote.known_hash)
+    return verified(locate(asset, name), known_hash(asset, name))
+
+
+def known_hash(asset: str, name: str) -> str:
+    """Return the hash that a fetchable asset's file of that relative name must have."""
+    return next(remote.known_hash for remote in FETCHABLE[asset] if remote.path == name)
 
 
 # ------------------------------------------------------------------------------------ network

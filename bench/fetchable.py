@@ -26,6 +26,8 @@ _FASHION = (
 )
 TRAIN_IDX = "train-images-idx3-ubyte.gz"
 TEST_IDX = "t10k-images-idx3-ubyte.gz"
+TRAIN_LABELS_IDX = "train-labels-idx1-ubyte.gz"
+TEST_LABELS_IDX = "t10k-labels-idx1-ubyte.gz"
 
 
 def _mirrored(folder: str, mirrors: tuple[str, ...], name: str, known_hash: str) -> Remote:
@@ -46,10 +48,28 @@ FETCHABLE: dict[str, tuple[Remote, ...]] = {
             TEST_IDX,
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         ),
+        _mirrored(
+            "mnist",
+            _MNIST,
+            TRAIN_LABELS_IDX,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        ),
+        _mirrored(
+            "mnist",
+            _MNIST,
+            TEST_LABELS_IDX,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
     ),
     "fashion-mnist": (
         _mirrored("fashion-mnist", _FASHION, TRAIN_IDX, "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
         _mirrored("fashion-mnist", _FASHION, TEST_IDX, "md5:bef4ecab320f06d8554ea6380940ec79"),
+        _mirrored(
+            "fashion-mnist", _FASHION, TRAIN_LABELS_IDX, "md5:25c81989df183df01b3e8a0aad5dffbe"
+        ),
+        _mirrored(
+            "fashion-mnist", _FASHION, TEST_LABELS_IDX, "md5:bb300cfdad3c16e7a12a480ee83cd310"
+        ),
     ),
     "vgg16": (
         Remote(
@@ -95,4 +115,4 @@ FETCHABLE: dict[str, tuple[Remote, ...]] = {
         ),
     ),
 }
-"""What `python -m bench fetch NAME` can bring: images without labels, and weights."""
+"""What `python -m bench fetch NAME` can bring: images, where they have some labels, weights."""

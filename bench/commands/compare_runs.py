@@ -27,6 +27,7 @@ GROUPS = {
     "cost": "Cost (Table 5)",
     "latency": "Time and memory of a call",
     "frechet": "Synthesis (Table 1)",
+    "judged": "Classes of generated images",
     "restore": "Restoration (Tables 2 and 3)",
     "notebook": "The authors' notebook",
     "denoise": "Denoising (Table 4)",

@@ -41,8 +41,12 @@ COUNTS = (
 LESS = (
     "frechet", "infinity", "kid", "lpips", "mse", "floor", "loss_held_out", "loss_last",
     "nearest_share", "best_calls", "mse_to_posterior_mean", "mse_low", "mse_middle", "mse_high",
+    "tv_uniform", "tv_training",
 )  # fmt: skip
-MORE = ("psnr", "ssim", "ssim_authors", "precision", "recall", "density", "coverage")
+MORE = (
+    "psnr", "ssim", "ssim_authors", "precision", "recall", "density", "coverage", "accuracy",
+    "confident",
+)  # fmt: skip
 UNITS = {"psnr": "dB", "checkpoint_mib": "MiB", "best_calls": "calls"}
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
@@ -86,10 +90,12 @@ TOLD = (
     "warmup", "most_s", "iterations", "effort", "n_held_out", "n_manifold", "n_training", "floor_n",
     "floor_against", "updates_most", "numbers", "images", "sampled", "tolerance", "converged",
     "residual", "field_residual", "counters_gap", "audit_output_error", "audit_repeated_ratio",
-    "disjoint_value",
+    "disjoint_value", "threshold", "n_test", "classes", "epochs", "label_smoothing",
 )  # fmt: skip
 """What is no number to compare and no place: words for a reader, and the size of the effort."""
-DERIVED = ("_low", "_high", "_se", "_q1_s", "_q3_s", "_fault", "_per_evaluation_s", "_sha")
+DERIVED = (
+    "_low", "_high", "_se", "_q1_s", "_q3_s", "_fault", "_per_evaluation_s", "_sha", "_floor",
+)  # fmt: skip
 """Ends of such columns, which belong to another one."""
 
 

@@ -2,7 +2,7 @@
 
 import gzip
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ FILES = {
     "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
     "test": ("test_batch.bin",),
 }
+Decoder = Callable[[bytes, str], np.ndarray]
+"""Takes one part out of a binary batch that lies at that place."""
 
 
 def decode(data: bytes, where: str) -> np.ndarray:
@@ -35,6 +37,15 @@ def decode(data: bytes, where: str) -> np.ndarray:
     Raises:
         BenchError: If its length or a label is impossible.
     """
+    return _records(data, where)[:, 1:].reshape(PER_FILE, 3, SIDE, SIDE)
+
+
+def decode_labels(data: bytes, where: str) -> np.ndarray:
+    """Return the labels [10000] of one binary batch, int64; raises as `decode` does."""
+    return _records(data, where)[:, 0].astype(np.int64)
+
+
+def _records(data: bytes, where: str) -> np.ndarray:
     if len(data) != PER_FILE * RECORD:
         raise BenchError(
             f"{where} has {len(data)} bytes, expected {PER_FILE * RECORD}; "
@@ -43,12 +54,12 @@ def decode(data: bytes, where: str) -> np.ndarray:
     records = np.frombuffer(data, np.uint8).reshape(PER_FILE, RECORD)
     if records[:, 0].max() >= CLASSES:
         raise BenchError(f"{where} holds a label above {CLASSES - 1}; it is not a CIFAR-10 batch")
-    return records[:, 1:].reshape(PER_FILE, 3, SIDE, SIDE)
+    return records
 
 
-def _read_batch(path: Path) -> np.ndarray:
+def _read_batch(path: Path, take: Decoder = decode) -> np.ndarray:
     try:
-        return decode(read_whole(path, PER_FILE * RECORD), printable(path))
+        return take(read_whole(path, PER_FILE * RECORD), printable(path))
     except OSError as error:
         raise unreadable(path, error, f"{PER_FILE * RECORD} bytes") from error
 
@@ -71,8 +82,8 @@ class _Capped:
         return data
 
 
-def read_archive(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
-    """Return the images of some batches of the .tar.gz, without unpacking it to disk.
+def read_archive(path: Path, names: tuple[str, ...], take: Decoder = decode) -> list[np.ndarray]:
+    """Return the images (or labels) of some batches of the .tar.gz, without unpacking it to disk.
 
     Raises:
         BenchError: If the archive is damaged or a batch is missing.
@@ -98,7 +109,7 @@ def read_archive(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     for name in names:
         if name not in found:
             raise BenchError(f"{shown} holds no {name}; expected the binary version of CIFAR-10")
-    return [decode(found[name], f"{shown}:{name}") for name in names]
+    return [take(found[name], f"{shown}:{name}") for name in names]
 
 
 @register(
@@ -122,17 +133,21 @@ class Cifar10:
         check_split(split)
 
         def make() -> np.ndarray:
-            source = self._source()
-            if source.is_file():
-                batches = read_archive(source, FILES[split])
-            else:
-                batches = [_read_batch(source / name) for name in FILES[split]]
-            images = np.concatenate(batches)
+            images = self._read(split, decode)
             if self.image_size == SIDE:
                 return images
             return resized(images.transpose(0, 2, 3, 1).copy(), self.image_size)
 
         return cached(self.manifest(), split, make)
+
+    def labels(self, split: str) -> np.ndarray:
+        """Return what the images of a split show, int64 [N], 0 to 9."""
+        check_split(split)
+        return self._read(split, decode_labels)
+
+    def labels_manifest(self) -> Mapping[str, Any]:
+        """Return what identifies the labels; they lie in the files of the images."""
+        return {"files": {}, "classes": CLASSES}
 
     def manifest(self) -> Mapping[str, Any]:
         """Return what identifies the data."""
@@ -150,6 +165,12 @@ class Cifar10:
             "split": "official",
             "resize": resize_rule(SIDE, self.image_size),
         }
+
+    def _read(self, split: str, take: Decoder) -> np.ndarray:
+        source = self._source()
+        if source.is_file():
+            return np.concatenate(read_archive(source, FILES[split], take))
+        return np.concatenate([_read_batch(source / name, take) for name in FILES[split]])
 
     def _source(self) -> Path:
         found = assets.find(ARCHIVE, FOLDER)

@@ -17,6 +17,9 @@ SIDE = 8
 WHITE = 16
 """Value of a pixel full of ink: the count in a 4x4 block."""
 COUNTS = {"train": 1400, "test": 397}
+LABELS = FILE.parent / "digit_labels.txt"
+LABELS_SHA256 = "8d8bc7987a1e68a142960e0bcccc983552c398b10f8d4d76cf53621c3a397865"
+CLASSES = 10
 
 
 @register(
@@ -43,9 +46,7 @@ class Digits:
     def images(self, split: str) -> np.ndarray:
         """Return uint8 [N,1,H,W]; computed at once, for it takes milliseconds."""
         check_split(split)
-        source = _source()
-        first = COUNTS["train"]
-        return resized(source[:first] if split == "train" else source[first:], self.image_size)
+        return resized(_part(_source(), split), self.image_size)
 
     def manifest(self) -> Mapping[str, Any]:
         """Return what identifies the data."""
@@ -59,14 +60,33 @@ class Digits:
             "resize": resize_rule(SIDE, self.image_size),
         }
 
+    def labels(self, split: str) -> np.ndarray:
+        """Return what the images of a split show, int64 [N], 0 to 9."""
+        check_split(split)
+        text = _own(LABELS, LABELS_SHA256).read_text("ascii").replace("\n", "")
+        return _part(np.array([int(digit) for digit in text], dtype=np.int64), split)
+
+    def labels_manifest(self) -> Mapping[str, Any]:
+        """Return what identifies the labels."""
+        return {"files": {LABELS.name: LABELS_SHA256}, "classes": CLASSES}
+
+
+def _part(whole: np.ndarray, split: str) -> np.ndarray:
+    first = COUNTS["train"]
+    return whole[:first] if split == "train" else whole[first:]
+
+
+def _own(path: Path, known_hash: str) -> Path:
+    """Return a file of the package, if it is as it was shipped."""
+    try:
+        return assets.verified(path, known_hash)
+    except BenchError as error:
+        raise BenchError(f"{error}; it is part of the package: install the package again") from None
+
 
 @functools.cache
 def _source() -> np.ndarray:
     """Return the images as uint8 [1797,8,8], 0 to 255."""
-    try:
-        assets.verified(FILE, SHA256)
-    except BenchError as error:
-        raise BenchError(f"{error}; it is part of the package: install the package again") from None
-    with np.load(FILE, allow_pickle=False) as archive:
+    with np.load(_own(FILE, SHA256), allow_pickle=False) as archive:
         images = archive["images"]
     return np.round(images * (255 / WHITE)).astype(np.uint8)

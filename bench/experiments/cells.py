@@ -1,19 +1,21 @@
 """The cells that several experiments share, each made in one place so that equal work is one cell.
 
-Graph: train -> sample -> features -> frechet; train -> restore, denoise; latency and cost apart.
+Graph: train -> sample -> features -> frechet; train -> restore, denoise; judge, sample -> judged;
+latency and cost apart.
 """
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bench.api import Cell
+from bench.api import Cell, Kind
 from bench.experiments.noised import denoise as denoise
 from bench.experiments.noised import denoised as denoised
 from bench.experiments.noised import one_step as one_step
 from bench.experiments.trained import train_backbone
 from bench.experiments.ways import Way, way_of
 from bench.plan import Study
+from bench.registry import build
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -95,6 +97,32 @@ def frechet(study: Study, backbone: str, steps: int) -> Cell:
     generation = study.budget.generation
     way = way_of(generation.sampler, steps, generation.n_generated)
     return distance(study, backbone, way, blocks=generation.blocks)
+
+
+def judge(study: Study) -> Cell | None:
+    """Return the training of a classifier on the study's labels; None where it has none."""
+    built = build(Kind.DATASET, study.dataset["name"], image_size=study.dataset["image_size"])
+    if not hasattr(built, "labels_manifest"):
+        return None
+    return Cell("judge", {"dataset": study.dataset, "labels": dict(built.labels_manifest())})
+
+
+def judged(study: Study, backbone: str, steps: int) -> Iterator[Cell]:
+    """Yield which classes the images of Table 1 show; nothing for data without labels."""
+    teacher, generation = judge(study), study.budget.generation
+    if teacher is None:
+        return
+    way = way_of(generation.sampler, steps, generation.n_generated)
+    yield Cell(
+        "judged",
+        {
+            "denoiser": study.diffusion(backbone),
+            "dataset": study.dataset,
+            **way.about(study),
+            "steps": steps,
+        },
+        uses=(teacher, way.images(study, backbone)),
+    )
 
 
 def _timing(study: Study) -> dict[str, object]:

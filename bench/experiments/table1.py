@@ -1,4 +1,4 @@
-"""Fréchet distance against sampling steps, best step, time per sample."""
+"""Fréchet distance against sampling steps, best step, classes shown, time per sample."""
 
 from collections.abc import Iterator
 
@@ -15,4 +15,5 @@ def plan(study: Study) -> Iterator[Cell]:
     for backbone in budget.backbones:
         for steps in budget.generation.steps:
             yield cells.frechet(study, backbone, steps)
+            yield from cells.judged(study, backbone, steps)
     yield cells.latency(study)

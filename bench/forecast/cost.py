@@ -59,6 +59,10 @@ class PerImage(Protocol):
         """Return `call` of a feature extractor."""
         ...
 
+    def of_judge(self, shape: Shape, /) -> Any:
+        """Return `call` and `update` of a classifier of generated images."""
+        ...
+
 
 @dataclass
 class Rates:
@@ -117,6 +121,9 @@ def seconds_of(planned: Planned, rates: Rates) -> tuple[float | None, float]:
         if features is None:
             return None, 0.0
         paired = work.pairs * rates.pace.of_pair(features.dimension)
+    if work.judged or work.taught:
+        judging = total(cell, work, shape, rates.pace)
+        return judging, judging or 0.0
     if rates.macs_per_s is None:
         networks = total(cell, work, shape, rates.pace)
         return (None, 0.0) if networks is None else (networks + paired, paired)
@@ -141,6 +148,11 @@ def total(cell: Cell, work: Work, shape: Shape, each: PerImage) -> float | None:
             if one is None:
                 return None
             result += count * one.call
+    if work.judged or work.taught:
+        judge = each.of_judge(shape)
+        if judge is None:
+            return None
+        result += work.judged * judge.call + work.taught * judge.update
     return result
 
 
@@ -184,6 +196,7 @@ def _sizes(cell: Cell, shape: Shape, macs: Macs) -> Sizes:
     channels, size = shape
     trained = cell.task in ("train", "distil", "convergence")
     network = macs.of_denoiser(*network_of(cell), shape) if trained else None
+    network = macs.of_judge(shape) if cell.task == "judge" else network
     extracts = cell.task == "features"
     features = macs.of_features(cell.spec["features"]["name"], shape) if extracts else None
     return Sizes(

@@ -13,7 +13,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench import canonical
 from bench.api import Kind
-from bench.forecast.pace import LEVEL, Shape, built_of, one_call, one_thread
+from bench.forecast.pace import (
+    LEVEL,
+    Shape,
+    built_of,
+    one_call,
+    one_thread,
+    pictures,
+    taught,
+)
+from bench.metrics.classifier import Classifier
 from bench.registry import build
 from bench.tasks.against import Against
 from bench.tasks.scoring import Scorer
@@ -75,6 +84,17 @@ class Macs:
             return Counted(macs, numbers=_numbers(extractor), dimension=extractor.dimension)
 
         return self._once({"features": name, "shape": shape}, count)
+
+    def of_judge(self, shape: Shape) -> Counted | None:
+        """Return the cost of a classifier of generated images."""
+
+        def count() -> Counted:
+            network, (images, labels) = Classifier(shape[0]).eval(), pictures(shape, IMAGES)
+            call = _macs(lambda: network(images)) / IMAGES
+            update = _macs(lambda: taught(network, images, labels), gradients=True) / IMAGES
+            return Counted(call, update, _numbers(network))
+
+        return self._once({"judge": shape}, count)
 
     def _once(self, key: Mapping[str, Any], count: Callable[[], Counted]) -> Counted | None:
         name = canonical.digest(key)

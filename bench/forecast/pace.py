@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench import canonical
 from bench.api import Kind, Level
+from bench.metrics.classifier import SIDE, Classifier, moved
 from bench.metrics.kernel import kid_jackknife
 from bench.metrics.manifold import manifold
 from bench.registry import build
@@ -29,6 +30,8 @@ LONG_S = 0.5
 LEVEL = Level(0.2)
 Shape = tuple[int, int]
 """Channels of images, and pixels a side."""
+JUDGED = 50
+"""Images that a classifier of generated ones learns from, or looks at, together."""
 PAIRED = 2048
 """Features of each of two sets whose distances are timed."""
 
@@ -80,6 +83,25 @@ class Pace:
 
         return self._once({"features": name, "shape": shape}, measure)
 
+    def of_judge(self, shape: Shape) -> Seconds:
+        """Return the seconds of a classifier of generated images, which is on the CPU."""
+
+        def measure() -> Seconds:
+            network, (images, labels) = Classifier(shape[0]), pictures(shape, JUDGED)
+            optimiser = torch.optim.Adam(network.parameters(), lr=0.0)
+
+            def update() -> None:
+                optimiser.zero_grad()
+                taught(network, moved(images, torch.Generator().manual_seed(0)), labels)
+                optimiser.step()
+
+            learning = _least(update, "cpu")
+            with torch.inference_mode():
+                calling = _least(lambda: network(images), "cpu")
+            return Seconds(calling / JUDGED, learning / JUDGED)
+
+        return self._once({"judge": shape}, measure)
+
     def of_pair(self, dimension: int) -> float:
         """Return the seconds that distances take for a pair of features, which are on the CPU."""
 
@@ -121,6 +143,17 @@ class Pace:
         channels, size = shape
         rng = torch.Generator().manual_seed(0)
         return torch.rand(BATCH, channels, size, size, generator=rng).to(self.device)
+
+
+def pictures(shape: Shape, count: int) -> tuple[Tensor, Tensor]:
+    """Return images [count,C,32,32] for a classifier, and a class for each."""
+    rng = torch.Generator().manual_seed(0)
+    return torch.rand(count, shape[0], SIDE, SIDE, generator=rng), torch.arange(count) % 10
+
+
+def taught(network: Classifier, images: Tensor, labels: Tensor) -> None:
+    """Compute the gradients of one update of a classifier."""
+    nn.functional.cross_entropy(network(images), labels).backward()
 
 
 def built_of(kind: Kind, spec: Mapping[str, Any], shape: Shape) -> Any:

@@ -53,6 +53,8 @@ def _files(cell: Cell, sizes: Sizes, counts: Counts) -> int:
     match cell.task:
         case "train" | "distil":
             return FLOAT * sizes.numbers + UPDATE * spec["training"]["updates"]
+        case "judge":
+            return FLOAT * sizes.numbers
         case "sample":
             return int(spec["n"]) * image
         case "features":

@@ -10,6 +10,7 @@ from bench.forecast.calls import calls_of_estimating, calls_of_restoring, calls_
 from bench.plan import Planned
 from bench.shipped import CHECKPOINT
 from bench.tasks.convergence import snapshots_of
+from bench.tasks.judge import lessons_of
 from bench.tasks.notebook import STEPS as NOTEBOOK_STEPS
 from bench.tasks.notebook import VARIANTS
 from bench.tasks.restore import PATH, SHARES
@@ -42,11 +43,16 @@ class Work:
     """Images through the feature extractor."""
     pairs: int = 0
     """Pairs of feature vectors whose distance or kernel is computed."""
+    judged: int = 0
+    """Through a classifier without gradients."""
+    taught: int = 0
+    """Through it in its training."""
 
     @property
     def images(self) -> int:
         """Images that go through a network, however."""
-        return self.forward + self.updates + self.scored + self.features
+        looked_at = self.features + self.judged + self.taught
+        return self.forward + self.updates + self.scored + looked_at
 
 
 def work_of(planned: Planned) -> Work | None:
@@ -149,6 +155,15 @@ def _compared(cell: Cell, counts: Counts) -> Work:
     return Work(pairs=_pairs(cell.spec["n_real"], *sets))
 
 
+def _taught(_: Cell, counts: Counts) -> Work:
+    train = counts.get("train", 1)
+    return Work(judged=counts.get("test", 1), taught=lessons_of(train).epochs * train)
+
+
+def _judged(cell: Cell, _: Counts) -> Work:
+    return Work(judged=images_of(cell.uses[1]))
+
+
 TOLD: Mapping[str, Callable[[Cell, Counts], Work]] = {
     "train": _training,
     "distil": _distilled,
@@ -161,6 +176,8 @@ TOLD: Mapping[str, Callable[[Cell, Counts], Work]] = {
     "features": _extracted,
     "frechet": _compared,
     "perception": _perceived,
+    "judge": _taught,
+    "judged": _judged,
 }
 """What cells of these tasks do."""
 

@@ -1,13 +1,17 @@
 """Beside Table 1: fidelity, variety and memorisation of the generated images. Not of the paper."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from bench.report import comparison as c
 from bench.report.curves import Curve, curves
+from bench.report.judged import CONFIDENT, FLOOR, REAL, UNEVEN, classes_of, words_of
 from bench.report.names import printed
-from bench.report.rows import RunLike, data_words, floating, integer
+from bench.report.rows import RunLike, data_words, fault_notes, floating, integer
 
 NAME = "quality"
+READS = ("judge", "judged")
+"""Tasks whose faults leave a gap in this table alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Kind:
 
 
 SETS, NEAR = "Nearest neighbours", "Memorisation: distance to the nearest training image"
+SHOWN = "Classes"
 KINDS = (
     Kind(SETS, "precision", "precision", 3, "n_manifold", True),
     Kind(SETS, "recall", "recall", 3, "n_manifold", True),
@@ -34,14 +39,23 @@ KINDS = (
     Kind(NEAR, "median, held-out", "nearest_training_held_out", 3, "n_held_out"),
     Kind(NEAR, "nearer than 99 % of held-out", "nearest_share", 3, "n_generated"),
 )
+CLASSES = (
+    Kind(SHOWN, "confident", CONFIDENT, 3, "n_generated"),
+    Kind(SHOWN, "confident, real", REAL, 3, "n_test"),
+    Kind(SHOWN, "TV", UNEVEN, 3, "n_generated"),
+    Kind(SHOWN, "TV floor", FLOOR, 3, "n_generated"),
+)
+METRICS = {SETS: "", NEAR: "nearest training image: ", SHOWN: "classes: "}
+"""What comes before a heading where it stands alone."""
 
 
 def quality(run: RunLike) -> c.Table | None:
     """Return the table, None for a run that measured none of it."""
-    found = [one for one in curves(run) if any(_number(one, kind) is not None for kind in KINDS)]
+    every = [Quality(one, _values(run, one)) for one in curves(run)]
+    found = [one for one in every if one.values]
     if not found:
         return None
-    kinds = [kind for kind in KINDS if any(_number(one, kind) is not None for one in found)]
+    kinds = [kind for kind in (*KINDS, *CLASSES) if any(kind.column in one.values for one in found)]
     header = [("", "", name) for name in ("Data", "Features", "Recipe", "Backbone")]
     header += [("", "", "Steps"), ("", "", "N"), *((k.group, k.heading, "ours") for k in kinds)]
     return c.Table(
@@ -49,37 +63,59 @@ def quality(run: RunLike) -> c.Table | None:
         "Quality: fidelity, variety and memorisation of the generated images",
         "Each network at the best number of steps of Table 1. Precision and density ask whether a "
         "generated image lies where real ones do, recall and coverage whether real images lie "
-        "where generated ones do; higher is better, best in bold.",
+        "where generated ones do; higher is better, best in bold. Classes are what a judge sees.",
         c.tidy(line for one in found for line in _lines(run, one, kinds)),
         c.layout(header, _body(run, found, kinds)),
         4,
-        _notes(found),
+        _notes(run, [one.curve for one in found]),
     )
 
 
-def _number(curve: Curve, kind: Kind) -> float | None:
-    return floating(curve.best[kind.column])
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured of one network's images at its best number of steps, by column."""
+
+    curve: Curve
+    values: Mapping[str, c.Value]
+
+    def number(self, kind: Kind) -> float | None:
+        """Return one of the numbers, None where it was not measured."""
+        return self.values[kind.column].value if kind.column in self.values else None
 
 
-def _lines(run: RunLike, curve: Curve, kinds: list[Kind]) -> list[c.Line]:
+def _values(run: RunLike, curve: Curve) -> Mapping[str, c.Value]:
+    best, keys = curve.best, curve.value.keys
+    found = {
+        kind.column: c.Value(floating(best[kind.column]), n=integer(best[kind.counts]), keys=keys)
+        for kind in KINDS
+    }
+    found |= classes_of(run, curve)
+    return {column: value for column, value in found.items() if value.value is not None}
+
+
+def _lines(run: RunLike, one: Quality, kinds: list[Kind]) -> list[c.Line]:
+    curve = one.curve
     words = f"{curve.protocol}; {curve.best['steps']:.0f} steps"
     place = c.Place(NAME, printed(curve.backbone), data_words(run, curve.dataset), words)
+    seen = replace(place, protocol=f"recipe {curve.recipe}; judge; {curve.best['steps']:.0f} steps")
     lines = []
     for kind in kinds:
-        n = integer(curve.best[kind.counts])
-        value = c.Value(_number(curve, kind), n=n, keys=curve.value.keys)
-        metric = kind.heading if kind.group == SETS else f"nearest training image: {kind.heading}"
-        lines.append(c.line(run, place, (metric, "1"), ours=value, judged=(None, None)))
+        value = one.values.get(kind.column, c.Value(None, keys=curve.value.keys))
+        metric = f"{METRICS[kind.group]}{kind.heading}"
+        where = seen if kind.group == SHOWN else place
+        lines.append(c.line(run, where, (metric, "1"), ours=value, judged=(None, None)))
     return lines
 
 
-def _body(run: RunLike, found: list[Curve], kinds: list[Kind]) -> list[list[str]]:
+def _body(run: RunLike, found: list[Quality], kinds: list[Kind]) -> list[list[str]]:
     """Return the cells; the best of those that can be compared, in bold."""
-    groups: dict[tuple[str, str, str], list[Curve]] = {}
+    groups: dict[tuple[str, str, str], list[Quality]] = {}
     for one in found:
-        groups.setdefault((one.dataset, one.features, one.recipe), []).append(one)
+        curve = one.curve
+        groups.setdefault((curve.dataset, curve.features, curve.recipe), []).append(one)
     body = []
-    for (dataset, features, recipe), here in groups.items():
+    for (dataset, features, recipe), ours in groups.items():
+        here = [one.curve for one in ours]
         columns = [
             [data_words(run, dataset)] * len(here),
             [features] * len(here),
@@ -89,7 +125,7 @@ def _body(run: RunLike, found: list[Curve], kinds: list[Kind]) -> list[list[str]
             [c.number(integer(one.best["n_manifold"]), 0) for one in here],
         ]
         for kind in kinds:
-            values = [_number(one, kind) for one in here]
+            values = [one.number(kind) for one in ours]
             texts = [c.number(value, kind.digits) for value in values]
             if kind.largest is not None:
                 texts = c.mark_best(values, texts, largest=kind.largest)
@@ -98,7 +134,7 @@ def _body(run: RunLike, found: list[Curve], kinds: list[Kind]) -> list[list[str]
     return body
 
 
-def _notes(found: list[Curve]) -> tuple[str, ...]:
+def _notes(run: RunLike, found: list[Curve]) -> tuple[str, ...]:
     notes = [
         "N images of either set: precision, recall (Kynkäänniemi et al. 2019, k = 3), density and "
         "coverage (Naeem et al. 2020, k = 5) change with N and with the features: compare within "
@@ -114,4 +150,4 @@ def _notes(found: list[Curve]) -> tuple[str, ...]:
             "lie nearer than 99 % of the held-out ones by chance; many more, or a smaller median, "
             "are copies or very plain images: look at the closest pairs."
         )
-    return tuple(notes)
+    return (*notes, *words_of(run, found), *fault_notes(run, READS))

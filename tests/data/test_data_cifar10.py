@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bench.api import BenchError, Missing
-from bench.data.cifar10 import PER_FILE, RECORD, read_archive
+from bench.data.cifar10 import PER_FILE, RECORD, decode_labels, read_archive
 from bench.registry import build
 
 FOLDER = "cifar-10-batches-bin"
@@ -41,6 +41,8 @@ def test_planes_are_red_green_blue(home, batch):
     (images,) = read_archive(path, ("test_batch.bin",))
     assert images.shape == (PER_FILE, 3, 32, 32)
     assert images[5].mean((1, 2)).tolist() == [200, 0, 0]
+    (labels,) = read_archive(path, ("test_batch.bin",), decode_labels)
+    assert labels.tolist() == [9] * PER_FILE
 
 
 def test_archive_faults(home, batch):
@@ -75,6 +77,8 @@ def test_the_unpacked_folder(home, batch):
     data = build("dataset", "cifar10", image_size=32)
     assert data.manifest()["counts"] == {"train": 50_000, "test": 10_000}
     assert data.images("test")[5, :, 0, 0].tolist() == [200, 0, 0]
+    labels = data.labels("train")
+    assert labels.shape == (50_000,) and labels.dtype == np.int64 and set(labels) == {9}
     (home / FOLDER / "data_batch_3.bin").unlink()
     with pytest.raises(BenchError, match=r"data_batch_3\.bin cannot be read"):
         build("dataset", "cifar10").images("test")

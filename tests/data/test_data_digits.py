@@ -61,3 +61,28 @@ def test_impossible_sizes(size):
 def test_unknown_split():
     with pytest.raises(BenchError, match="valid"):
         build("dataset", "digits").images("valid")
+
+
+def test_labels_stand_beside_the_images():
+    data = build("dataset", "digits", image_size=8)
+    train, test = data.labels("train"), data.labels("test")
+    assert (len(train), len(test)) == (1400, 397)
+    assert train.dtype == np.int64
+    assert train[:10].tolist() == list(range(10))  # the first row of every tutorial
+    # Nearest class mean: blind guessing has 0.1, labels that are one off have as much.
+    images = {
+        split: data.images(split).reshape(-1, 64).astype(float) for split in ("train", "test")
+    }
+    means = np.stack([images["train"][train == digit].mean(axis=0) for digit in range(10)])
+    nearest = ((images["test"][:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (nearest == test).mean() > 0.85
+    with pytest.raises(BenchError, match="valid"):
+        data.labels("valid")
+
+
+def test_damaged_labels_are_named(tmp_path, monkeypatch):
+    broken = tmp_path / "digit_labels.txt"
+    broken.write_bytes(module.LABELS.read_bytes().replace(b"0", b"1", 1))
+    monkeypatch.setattr(module, "LABELS", broken)
+    with pytest.raises(BenchError, match=r"digit_labels\.txt.*install"):
+        build("dataset", "digits").labels("train")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.api import BenchError, Missing
-from bench.data._idx import read_images
+from bench.data._idx import IdxImages, read_images, read_labels
 from bench.registry import build
 
 COUNT = 3
@@ -89,3 +89,66 @@ def test_missing_and_wrong_files(tmp_path, monkeypatch, name):
     write(tmp_path / name / "train-images-idx3-ubyte.gz", idx())
     with pytest.raises(BenchError, match=r"train-images-idx3-ubyte\.gz is not the expected file"):
         data.images("train")
+
+
+# ------------------------------------------------------------------ labels
+
+
+def labels(*values, magic=0x801, count=COUNT):
+    return struct.pack(">2I", magic, count) + bytes(values)
+
+
+def test_reads_labels_as_whole_numbers(tmp_path):
+    found = read_labels(write(tmp_path / "a.gz", labels(7, 0, 9)), COUNT)
+    assert found.tolist() == [7, 0, 9] and found.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (labels(1, 2, 3, magic=0x803), "header"),
+        (labels(1, 2, 3, count=4), "header"),
+        (labels(1, 2), "exactly"),
+        (labels(1, 2, 3, 4), "longer"),
+        (labels(1, 10, 3), "label 10, expected 0 to 9"),
+        (labels(), "exactly"),
+        (idx(), "header"),
+        (b"", "header"),
+    ],
+)
+def test_faults_of_labels_are_named(tmp_path, content, says):
+    path = write(tmp_path / "faulty.gz", content)
+    with pytest.raises(BenchError, match=says) as caught:
+        read_labels(path, COUNT)
+    assert "faulty.gz" in str(caught.value)
+
+
+PACKED = gzip.compress(labels(1, 2, 3), mtime=0)
+
+
+@pytest.mark.parametrize("cut", range(len(PACKED)))
+def test_truncated_labels_are_always_an_error(tmp_path, cut):
+    (tmp_path / "a.gz").write_bytes(PACKED[:cut])
+    with pytest.raises(BenchError, match=r"a\.gz"):
+        read_labels(tmp_path / "a.gz", COUNT)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_what_identifies_labels_is_known_without_them_and_no_part_of_the_images(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
+    data = build("dataset", name)
+    assert isinstance(data, IdxImages)
+    said = data.labels_manifest()
+    assert set(said["files"]) == {"train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
+    assert not set(said["files"]) & set(data.files.values())
+    with pytest.raises(Missing, match=f"bench fetch {name}"):
+        data.labels("test")
+    (tmp_path / name).mkdir()
+    write(tmp_path / name / "t10k-labels-idx1-ubyte.gz", labels(1, 2, 3))
+    with pytest.raises(BenchError, match=r"t10k-labels-idx1-ubyte\.gz is not the expected file"):
+        data.labels("test")
+    with pytest.raises(BenchError, match="valid"):
+        data.labels("valid")

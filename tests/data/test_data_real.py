@@ -24,6 +24,12 @@ def test_splits_agree_with_the_manifest(name):
         assert images.shape == (manifest["counts"][split], data.channels, 32, 32)
         assert images.dtype == np.uint8
         assert images[:100].std() > 20  # pictures, not a blank
+        if hasattr(data, "labels"):
+            counted = np.bincount(data.labels(split))
+            assert (
+                counted.sum() == len(images) and len(counted) == data.labels_manifest()["classes"]
+            )
+            assert counted.min() > 0.08 * len(images)
     assert (data.paper_name is None) == (name in ("fashion-mnist", "cifar10"))
 
 

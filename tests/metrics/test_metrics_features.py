@@ -225,6 +225,6 @@ def test_training_is_repeatable_and_leaves_nothing_behind(monkeypatch):
 
 
 def test_changed_labels_are_refused(monkeypatch):
-    monkeypatch.setattr(digit_classifier, "LABELS_SHA", "0" * 64)
+    monkeypatch.setattr("bench.data.digits.LABELS_SHA256", "0" * 64)
     with pytest.raises(BenchError, match="install the package again"):
         digit_classifier.labelled("train")

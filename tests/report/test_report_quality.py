@@ -96,6 +96,55 @@ def test_the_quality_table(run):
     assert any("512 training images" in note for note in table.notes)
 
 
+def judged_run(run, **changes):
+    """Return the run with a judge and what it says of every set of Table 1."""
+    judge = {
+        "key": "judge-0", "task": "judge", "label": "judge digits", "status": "ok", "reason": "",
+        "dataset": "digits", "accuracy": 0.982, "accuracy_low": 0.964, "accuracy_high": 0.991,
+        "confident": 0.937, "confident_low": 0.909, "confident_high": 0.957, "threshold": 0.9,
+        "n_train": 1400, "n_test": 397, "label_smoothing": 0.0, "weights_sha": "ef" * 32,
+    }  # fmt: skip
+    columns = ["denoiser", "dataset", "recipe", "sampler", "steps", "image_size", "scale"]
+    sets = run.rows[run.rows["task"] == "frechet"]
+    said = sets[columns].assign(
+        key=[f"judged-{i}" for i in range(len(sets))],
+        task="judged", status="ok", reason="", label="judged",
+        confident=0.5 + sets["steps"] / 200, confident_low=0.4, confident_high=0.9,
+        tv_uniform=0.2 - sets["steps"] / 500, tv_uniform_low=0.0, tv_uniform_high=0.3,
+        tv_uniform_floor=0.0745, n_generated=256, judge_sha="ef" * 32,
+    )  # fmt: skip
+    more = pd.concat([pd.DataFrame([judge]), said]).assign(**changes)
+    return type(run)(run.manifest, pd.concat([run.rows, more], ignore_index=True), run.folder)
+
+
+def test_the_classes_stand_beside_real_images_and_the_floor(run):
+    table = tables(judged_run(run))[-1]
+    assert table.name == "quality"
+    headings = ["confident", "confident, real", "TV", "TV floor"]
+    assert [column[1] for column in table.layout.columns if column[0] == "Classes"] == headings
+    first, second = cells(table)  # at 50 and at 20 steps, those of the smallest distance
+    assert first[-4:] == ["0.750", "0.937", "0.100", "0.074"]
+    assert second[-4:] == ["0.600", "0.937", "0.160", "0.074"]
+    assert not any("**" in text for text in table.layout.iloc[0, -4:])  # intervals overlap
+    line = tidy(table, row="U-Net", metric="classes: confident").iloc[0]
+    assert (line["ours"], line["low"], line["high"], line["n"]) == (0.75, 0.4, 0.9, 256)
+    real = tidy(table, row="U-Net", metric="classes: confident, real").iloc[0]
+    assert (real["n"], real["records"]) == (397, "judge-0")
+    assert any("98.2 % (96.4 to 99.1) of 397" in note for note in table.notes)
+    assert any("learnt 1,400 labelled training images" in note for note in table.notes)
+
+
+def test_what_a_judge_of_other_data_says_is_not_taken(run):
+    assert cells(tables(judged_run(run, dataset="mnist"))[-1]) == cells(tables(run)[-1])
+
+
+def test_a_judge_that_failed_is_named_beneath(run):
+    failed = judged_run(run, status="failed", reason="no labels here")
+    table = tables(failed)[-1]
+    assert cells(table) == cells(tables(run)[-1])
+    assert any("judge digits: failed (no labels here)" in note for note in table.notes)
+
+
 @pytest.mark.parametrize("features", ["alexnet", "vgg16", "inception-like"])
 def test_no_other_distance_is_called_fid(changed, features, tmp_path):
     """In tables of every format only the paper's column says FID."""
