@@ -20,6 +20,18 @@ from bench.tasks.taken import halved
 
 MOST_BYTES = 80 * 2**20
 """Of all networks together: they travel with every clone."""
+CONTENTS = "README.md"
+"""Lists the networks for people."""
+INTRODUCTION = """# Trained networks
+
+Half precision, safetensors, taken in place of a training by `--checkpoint SET`; budget `small`
+takes whatever fits. `python -m bench ship RUN SET` wrote these folders and this page. Each card
+says how its network was trained and what it is not for. Losses compare where data, noise and
+prediction are the same, and nowhere else.
+
+| network | data | width | updates | images seen | held-out loss | MiB |
+|---|---|---:|---:|---:|---:|---:|
+"""
 CURVES = ("curve.csv", "validation.csv")
 POINTS = 500
 """Lines of a curve that are kept, evenly spaced."""
@@ -60,6 +72,7 @@ def ship(run: Run, name: str) -> list[Path]:
     index = {"networks": [asdict(one) for one in listed]}
     text = json.dumps(index, indent=1, sort_keys=True) + "\n"
     write_atomically(shipped.FOLDER / shipped.INDEX, text.encode())
+    write_atomically(shipped.FOLDER / CONTENTS, contents(listed).encode())
     return [one.folder / "card.md" for one in made]
 
 
@@ -136,6 +149,20 @@ def _refuse_large(kept: Sequence[shipped.Shipped], scratch: Path) -> None:
             f"all checkpoints together would have {total / 2**20:.0f} MiB, expected at most "
             f"{MOST_BYTES >> 20}; remove a set from models/checkpoints first"
         )
+
+
+def contents(listed: Sequence[shipped.Shipped]) -> str:
+    """Return a page that lists the networks: what of, how long trained, how good, how large."""
+    rows = []
+    for one in listed:
+        data, size = one.spec["dataset"], (one.folder / shipped.WEIGHTS).stat().st_size
+        rows.append(
+            f"| [{one.name}]({one.name}/card.md) | `{data['name']}`, "
+            f"{data['image_size']}x{data['image_size']} | {one.width:g} | "
+            f"{one.row['updates']:,} | {one.row['images_seen']:,} | "
+            f"{one.row['loss_held_out']:.4g} | {size / 2**20:.1f} |"
+        )
+    return INTRODUCTION + "".join(f"{row}\n" for row in rows)
 
 
 def _card(one: shipped.Shipped, size: int) -> str:

@@ -212,6 +212,12 @@ def test_a_card_tells_what_a_person_must_know(trained, checkpoints):
         assert word in text
     again = shipping.ship(load_run(trained), "tiny")
     assert again == [card] and len(shipped.entries()) == 1
+    (line,) = (one for one in listing().splitlines() if "tiny/cunet" in one)
+    assert line.startswith("| [tiny/cunet](tiny/cunet/card.md) | `digits`, 16x16 | 0.0625 | 3 |")
+
+
+def listing():
+    return (shipped.FOLDER / shipping.CONTENTS).read_text()
 
 
 def test_every_network_of_the_package_is_what_its_index_says():
@@ -221,3 +227,4 @@ def test_every_network_of_the_package_is_what_its_index_says():
             size += entry.file(name).stat().st_size
         assert (entry.folder / "card.md").exists()
     assert size <= shipping.MOST_BYTES
+    assert listing() == shipping.contents(shipped.entries())
