@@ -96,7 +96,7 @@ def line_ends(axes: Axes, ends: Sequence[Named], *, size: float, weight: str = "
         ]
         drawn = np.concatenate([drawn, taken])
         for i, height in zip(members, heights, strict=True):
-            place = column + 7 / max(wide, 1.0), height
+            place = column + 9 / max(wide, 1.0), height  # clear of a marked point
             ways, gap = (points[i], place), 2 / max(wide, 1.0)
             _line_end(axes, ends[i], ways, gap=gap, size=size, weight=weight)
 
