@@ -186,7 +186,7 @@ BUDGETS = {
             dncnn_batch=32,
             validations=20,
         ),
-        generation=Generation(steps=(5, 10, 20, 50), n_generated=1_000, n_real=2_000),
+        generation=Generation(steps=(5, 10, 20, 50, 100), n_generated=1_000, n_real=2_000),
         samplers=Samplers(
             steps=(5, 10, 20), n_generated=256, distil_updates=1_000, estimate_images=256
         ),
