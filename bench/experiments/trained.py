@@ -133,7 +133,7 @@ def generator(study: Study, name: str) -> dict[str, Any]:
 
 def train_generator(study: Study, name: str) -> Cell:
     """Return the training of a generator: short, like that of a classic denoiser."""
-    return Cell(
+    cell = Cell(
         "train",
         {
             "generator": generator(study, name),
@@ -143,6 +143,7 @@ def train_generator(study: Study, name: str) -> Cell:
             "seed": study.budget.seed,
         },
     )
+    return taken(cell, study.budget.checkpoints)
 
 
 def student_of(study: Study, backbone: str, steps: int) -> Cell:

@@ -8,20 +8,25 @@ from torch import nn
 
 from bench import shipped
 from bench.api import BenchError, Cell, Context
+from bench.batches import to_float
 from bench.checkpoint import load_tensors
 from bench.parts import read_tensors
-from bench.tasks.denoisers import build_denoiser
+from bench.tasks.denoisers import GENERATOR, build_denoiser, build_generator, levels_of
 
 
 def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shipped.Shipped]:
-    """Return the cell's denoiser with the weights that come with the package, in float32.
+    """Return the cell's network with the weights that come with the package, in float32.
 
     Raises:
         Missing: If they are not there.
         BenchError: If they are of another network.
     """
     entry = shipped.entry(cell.spec[shipped.CHECKPOINT])
-    module = build_denoiser(cell, context, dataset)
+    build = build_generator if GENERATOR in cell.spec else build_denoiser
+    module = build(cell, context, dataset)
+    # What else a plug-in's `fit` prepares, such as the levels of its loss, is prepared.
+    levels = levels_of(cell, context) if cell.spec.get("levels") else []
+    module.fit(to_float(dataset.images("train")), levels, _NoUpdates(), cell.spec["seed"])
     path = entry.file(shipped.WEIGHTS)
     try:
         halves, _ = read_tensors(path)
@@ -34,6 +39,13 @@ def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shippe
     }
     load_tensors(whole, module, of=path)
     return module.eval(), entry
+
+
+class _NoUpdates:
+    """Handed to `fit` in place of a trainer, where the weights come from elsewhere."""
+
+    def train(self, module: object, clean: object, seed: int) -> None:
+        """Leave the module as it is."""
 
 
 def bring(entry: shipped.Shipped, context: Context) -> dict[str, Any]:

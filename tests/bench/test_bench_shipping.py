@@ -13,7 +13,7 @@ from bench.cli import run_command_line
 from bench.context import TaskContext
 from bench.experiments.trained import train_backbone
 from bench.forecast.work import work_of
-from bench.plan import plan_of, study_for
+from bench.plan import make_plan, plan_of, study_for
 from bench.runs import load_run
 from bench.store import Store
 from bench.tasks.taken import halved
@@ -84,6 +84,31 @@ def test_a_run_takes_the_network_that_another_trained(trained, checkpoints, tmp_
         assert taken[name].dtype == value.dtype
         assert torch.equal(taken[name], halved({name: value})[name].to(value.dtype))
     assert {"curve.csv", "validation.csv"} <= outcome.files.keys()
+
+
+KINDS = ("*unet*", "conv-ae*", "dncnn*", "vae*")
+OTHERS = (
+    "denoising.classic_scale=0.0625",
+    "train.classic_updates=2",
+    "train.dncnn_updates=2",
+    "samplers.generators=vae",
+    "backbones=unet",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_training_is_shipped_and_taken(kind, checkpoints, tmp_path):
+    run = tmp_path / "run"
+    sets = [word for setting in OTHERS for word in ("--set", setting)]
+    words = ["run", "table4", "samplers", "--only", f"train {kind}", "--workers", "1"]
+    assert run_command_line([*words, *SETS, *sets, "--out", str(run)]) == 0
+    assert run_command_line(["ship", str(run), "tiny"]) == 0
+    budget = study("checkpoints=auto", *OTHERS)
+    (planned,) = make_plan(budget, ["table4", "samplers"], only=f"train {kind}")
+    assert planned.cell.spec["checkpoint"]["name"].startswith("tiny/")
+    (row,) = measured(planned.cell, tmp_path / "cell").rows
+    assert row["loss_held_out"] == pytest.approx(row["loss_held_out_float32"], rel=2e-2)
+    assert row["loss_held_out"] != row["loss_held_out_float32"]
 
 
 def test_what_is_taken_costs_no_training(trained, checkpoints):
