@@ -9,16 +9,18 @@ from bench.runs import Run
 if TYPE_CHECKING:
     from bench.session import Session
 
+FETCHED = ("features", "judge")
+"""Tasks that skip where a download is missing that no plan asks for: weights, labels."""
 EXIT_FAILED, EXIT_NOTHING_RAN, EXIT_MISSING = 1, 5, 69
 
 
 def lacking(session: "Session", run: Run) -> list[str]:
-    """Return what was missing on this machine - data, weights of extractors - and how to get it."""
+    """Return what was missing on this machine - data, labels, weights - and how to get it."""
     unmeasured = {planned.unavailable for planned in session.plan if planned.unavailable}
     ok = {record["key"] for record in run.records if record["status"] == "ok"}
     for record in run.records:
         own = record["status"] == "skipped" and ok >= set(record["uses"])
-        if record["task"] == "features" and own:
+        if record["task"] in FETCHED and own:
             unmeasured.add(record["reason"])
     return sorted(unmeasured)
 

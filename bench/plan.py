@@ -127,7 +127,8 @@ def make_plan(
         study: Budget and data set.
         experiments: Their names.
         device: "cpu" or "cuda"; part of every key.
-        only: A pattern on cell labels (`*cunet*`, `train *`); what the matching cells use stays.
+        only: A pattern on cell labels (`*cunet*`); what the matching cells use stays. One that no
+            cell of an experiment matches is tried on those that they use (`train *`).
         machine: What the timings are of, part of their keys; by default this machine.
 
     Raises:
@@ -157,9 +158,12 @@ def _planned(wanted: Iterable[tuple[str, Cell]], keys: "_Keys") -> Plan:
 
 
 def _matching(cells: Iterable[Cell], only: str) -> Iterator[Cell]:
-    """Yield the cells whose labels match, be they asked for or used by those, once each."""
+    """Yield the cells whose labels match; where none does, those that they use and that match."""
+    asked = list(cells)
+    own = [cell for cell in asked if fnmatch.fnmatch(cell.label, only)]
+    yield from own
     held: dict[int, Cell] = {}
-    todo = list(cells)[::-1]
+    todo = [] if own else asked[::-1]
     while todo:
         cell = todo.pop()
         if id(cell) not in held:

@@ -131,8 +131,8 @@ def refuse_unfit(name: str, dataset: Mapping[str, Any], scale: float) -> None:
             f"checkpoints={name}: its networks know {_told(theirs)}, this run has "
             f"{_told(dataset)}; choose --dataset and image_size to fit, or checkpoints= to train"
         )
-    widths = sorted({one.width for one in ours})
-    if scale not in widths:
+    widths = sorted({one.width for one in ours if "recipe" in one.spec.get("denoiser", {})})
+    if widths and scale not in widths:
         raise BenchError(
             f"checkpoints={name}: its networks have scale {', '.join(map(str, widths))}, this run "
             f"{scale:g}; choose --set scale= to fit, or checkpoints= to train"

@@ -26,8 +26,8 @@ INTRODUCTION = """# Trained networks
 
 Half precision, safetensors, taken in place of a training by `--checkpoint SET`; budget `small`
 takes whatever fits. `python -m bench ship RUN SET` wrote these folders and this page. Each card
-says how its network was trained and what it is not for. Losses compare where data, noise and
-prediction are the same, and nowhere else.
+says how its network was trained and what it is not for. Losses are from before the rounding to
+half precision, and compare where data, noise and prediction are the same, and nowhere else.
 
 | network | data | width | updates | images seen | held-out loss | MiB |
 |---|---|---:|---:|---:|---:|---:|
@@ -45,6 +45,7 @@ def ship(run: Run, name: str) -> list[Path]:
     Raises:
         BenchError: If the name is none, the run trained nothing, a value does not fit into half
             precision, or all together would be too large; nothing is changed then.
+        Missing: If the weights of another network of the package are lost; likewise.
     """
     if not is_plain_name(name) or name == shipped.AUTO:
         raise BenchError(f"'{name}' cannot name a set; use a plain name such as mnist-32")
@@ -61,6 +62,8 @@ def ship(run: Run, name: str) -> list[Path]:
         ]
         renewed = {one.name for one in made}
         kept = [one for one in shipped.entries() if one.name not in renewed]
+        for one in kept:
+            one.file(shipped.WEIGHTS)  # its size is to be listed
         _refuse_large(kept, scratch)
         for one in made:
             shutil.rmtree(one.folder, ignore_errors=True)

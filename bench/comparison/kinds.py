@@ -41,11 +41,10 @@ COUNTS = (
 LESS = (
     "frechet", "infinity", "kid", "lpips", "mse", "floor", "loss_held_out", "loss_last",
     "nearest_share", "best_calls", "mse_to_posterior_mean", "mse_low", "mse_middle", "mse_high",
-    "tv_uniform", "tv_training",
+    "tv_training",
 )  # fmt: skip
 MORE = (
     "psnr", "ssim", "ssim_authors", "precision", "recall", "density", "coverage", "accuracy",
-    "confident",
 )  # fmt: skip
 UNITS = {"psnr": "dB", "checkpoint_mib": "MiB", "best_calls": "calls"}
 MEASURES: Mapping[str, Measure] = MappingProxyType(

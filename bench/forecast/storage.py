@@ -8,6 +8,7 @@ from bench.api import Cell
 from bench.forecast.calls import calls_of_restoring
 from bench.forecast.work import NOTHING, Counts, images_of
 from bench.metrics.neighbours import CLOSEST
+from bench.shipped import CHECKPOINT
 from bench.tasks.denoise import SHOWN
 from bench.tasks.restore import ESTIMATES, FRAMES, KEPT, PATH, SHARES
 
@@ -43,7 +44,7 @@ def kept_bytes(cell: Cell, sizes: Sizes, counts: Counts = NOTHING) -> int:
 
 def scratch_bytes(cell: Cell, sizes: Sizes) -> int:
     """Return the bytes that a cell keeps beside them until it is done, to go on where it was."""
-    if cell.task in ("train", "distil", "convergence"):
+    if cell.task in ("train", "distil", "convergence") and CHECKPOINT not in cell.spec:
         return HELD * FLOAT * sizes.numbers
     return _files(cell, sizes, NOTHING) if cell.task in ("sample", "features") else 0
 
@@ -52,7 +53,8 @@ def _files(cell: Cell, sizes: Sizes, counts: Counts) -> int:
     spec, image = cell.spec, sizes.image
     match cell.task:
         case "train" | "distil":
-            return FLOAT * sizes.numbers + UPDATE * spec["training"]["updates"]
+            curve = 0 if CHECKPOINT in spec else UPDATE * spec["training"]["updates"]
+            return FLOAT * sizes.numbers + curve
         case "judge":
             return FLOAT * sizes.numbers
         case "sample":

@@ -61,16 +61,17 @@ def share(successes: int, count: int, confidence: float = 0.95) -> Share:
 def variation(
     counts: Sequence[int], shares: Sequence[float], confidence: float = 0.95
 ) -> Variation:
-    """Return half the sum of |count / N - share|, with an interval for the generator's own.
+    """Return half the sum of |count / N - share|, with an interval for more and more images.
 
-    The generator has a distribution p over the classes, of which the counts are a multinomial
-    sample; what is found is biased upwards, by as much as `expected_variation` where p is what is
-    expected. A bootstrap would add that bias once more, and is not consistent there (the distance
-    has a kink at 0; Andrews 2000, Econometrica 68). So the interval takes nothing for granted:
-    one image changes what is found by at most 1 / N, so that it lies within
-    sqrt(ln(2 / 0.05) / (2 N)) of its mean in 95 % of cases (McDiarmid 1989); and that mean is at
-    least the distance of p (Jensen) and at most that plus sqrt((K - 1) / N) / 2 for K classes
-    (triangle; Cauchy and Schwarz). It holds for every N and p, and is wider than it had to be.
+    What a judge says of a generator's images has a distribution p over the classes, of which the
+    counts are a multinomial sample; what is found is biased upwards, by as much as
+    `expected_variation` where p is what is expected. A bootstrap would add that bias once more,
+    and is not consistent there (the distance has a kink at 0; Andrews 2000, Econometrica 68). So
+    the interval takes nothing for granted: one image changes what is found by at most 1 / N, so
+    that it lies within sqrt(ln(2 / 0.05) / (2 N)) of its mean in 95 % of cases (McDiarmid 1989);
+    and that mean is at least the distance of p (Jensen) and at most that plus sqrt((K - 1) / N) /
+    2 for K classes (triangle; Cauchy and Schwarz). It holds for every N and p, and is wider than
+    it had to be.
 
     Args:
         counts: Images found of each class [K].

@@ -21,7 +21,7 @@ MANY = 20_000
 def lessons_of(images: int) -> Lessons:
     """Return how a judge is trained on so many images.
 
-    Without label smoothing: probabilities are to mean what they say.
+    Without label smoothing, which would pull the probabilities down.
     """
     return Lessons(epochs=2, batch=100) if images >= MANY else Lessons(epochs=8, batch=50)
 

@@ -14,7 +14,8 @@ def judged(cell: Cell, context: Context) -> Outcome:
     """Judge the images of a cell `sample` with the network of a cell `judge`, both used.
 
     Counts go by the likeliest class, however unlikely. They are held against equal shares, and
-    against the shares of the training labels, which is what a perfect generator would have.
+    against the shares of the training labels: a perfect generator has those, but for the judge's
+    own errors, which no interval here holds.
     """
     teacher, made = cell.uses
     dataset, classes = context.build(Kind.DATASET), teacher.spec["labels"]["classes"]

@@ -8,10 +8,13 @@ from torch import nn
 
 from bench import shipped
 from bench.api import BenchError, Cell, Context
-from bench.batches import to_float
+from bench.batches import chosen, to_float
 from bench.checkpoint import load_tensors
 from bench.parts import read_tensors
 from bench.tasks.denoisers import GENERATOR, build_denoiser, build_generator, levels_of
+
+FEW = 2
+"""Images that `fit` is given where nothing is to be learnt from them."""
 
 
 def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shipped.Shipped]:
@@ -24,9 +27,9 @@ def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shippe
     entry = shipped.entry(cell.spec[shipped.CHECKPOINT])
     build = build_generator if GENERATOR in cell.spec else build_denoiser
     module = build(cell, context, dataset)
-    # What else a plug-in's `fit` prepares, such as the levels of its loss, is prepared.
-    levels = levels_of(cell, context) if cell.spec.get("levels") else []
-    module.fit(to_float(dataset.images("train")), levels, _NoUpdates(), cell.spec["seed"])
+    if cell.spec["levels"]:  # its loss is at those, which it learns from `fit`
+        few = to_float(chosen(dataset.images("train"), FEW))
+        module.fit(few, levels_of(cell, context), _NoUpdates(), cell.spec["seed"])
     path = entry.file(shipped.WEIGHTS)
     try:
         halves, _ = read_tensors(path)

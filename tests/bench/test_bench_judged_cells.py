@@ -1,5 +1,7 @@
 """Which studies have a judge, what its key is made of, and what it is forecast to take."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.budget import load_budget
@@ -8,6 +10,7 @@ from bench.forecast.cost import Rates, costs_of
 from bench.forecast.macs import Macs
 from bench.forecast.pace import Pace, Seconds
 from bench.forecast.work import Work, work_of
+from bench.outcome import exit_code, lacking
 from bench.plan import Plan, make_plan, study_for
 from bench.registry import names
 
@@ -85,3 +88,14 @@ def test_the_pace_and_the_sums_are_those_of_its_network():
     assert 2.5 * counted.call < counted.update < 3 * counted.call
     timed = Pace("cpu").of_judge((1, 64))
     assert 0 < timed.call < timed.update
+
+
+def test_labels_that_are_not_here_are_told_and_make_the_exit_code_69():
+    session = SimpleNamespace(plan=[], shared=None)
+    good = {"key": "a", "task": "sample", "status": "ok", "uses": [], "reason": ""}
+    reason = "no mnist/train-labels-idx1-ubyte.gz; run `python -m bench fetch mnist`"
+    judge = {**good, "key": "b", "task": "judge", "status": "skipped", "reason": reason}
+    for records, missing in (([good], []), ([good, judge], [reason])):
+        run = SimpleNamespace(records=records, manifest={})
+        assert lacking(session, run) == missing
+        assert exit_code(session, run) == (69 if missing else 0)

@@ -109,6 +109,12 @@ def test_a_pattern_matches_cells_that_others_use():
     assert len(trainings) == 4 and {p.key for p in plan} == trainings
 
 
+def test_a_pattern_that_excludes_leaves_out_what_only_the_excluded_use():
+    study = study_for(load_budget("smoke"))
+    plan = make_plan(study, ["table1"], only="[!f]*")
+    assert {p.cell.task for p in plan} & {"frechet", "features"} == set()
+
+
 def test_missing_data_makes_a_plan_that_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))

@@ -225,6 +225,12 @@ def test_what_cannot_be_shipped_changes_nothing(trained, checkpoints, monkeypatc
     assert run_command_line(["ship", str(trained), "large"]) == 2
     assert "expected at most" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in checkpoints.rglob("*.*")} == before
+    monkeypatch.undo()
+    monkeypatch.setattr(shipped, "FOLDER", checkpoints)
+    (checkpoints / "tiny" / "cunet" / "weights.safetensors").unlink()
+    assert run_command_line(["ship", str(trained), "more"]) == 69
+    assert "is missing or not what" in capsys.readouterr().err
+    assert not (checkpoints / "more").exists()
     with pytest.raises(BenchError, match="largest of half precision"):
         halved({"w": torch.tensor([1e5])})
 
