@@ -1,29 +1,31 @@
-"""Take into the site what lies outside docs/: a reference run's report with its pictures."""
+"""Take into the site what lies outside docs/: reports of reference runs, with their pictures."""
 
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-REPORT = Path("reports/reference/digits-smoke")
-PAGE = "report.md"
+REPORTS = Path("reports/reference")
+SHOWN = ("mnist-small", "digits-smoke")
+"""The runs whose reports are pages."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the report of the reference run as the page `report.md`."""
-    report = Path(config.config_file_path).parent / REPORT
-    text = (report / "report.md").read_text(encoding="utf-8")
-    files.append(File.generated(config, PAGE, content=text))
-    for picture in sorted((report / "figures").glob("*.png")):
-        place = picture.relative_to(report).as_posix()
-        files.append(File.generated(config, place, abs_src_path=str(picture)))
+    """Add the reports of reference runs as pages, each in a folder of its run."""
+    reports = Path(config.config_file_path).parent / REPORTS
+    for name in SHOWN:
+        text = (reports / name / "report.md").read_text(encoding="utf-8")
+        files.append(File.generated(config, f"{name}/report.md", content=text))
+        for picture in sorted((reports / name / "figures").glob("*.png")):
+            place = picture.relative_to(reports).as_posix()
+            files.append(File.generated(config, place, abs_src_path=str(picture)))
     return files
 
 
 MOVED = {
     "](docs/": "](",
     "](../docs/": "](",
-    "](../reports/reference/digits-smoke/": "](",
+    "](../reports/reference/": "](",
     "](../CONTRIBUTING.md": "](contributing.md",
     "](../CHANGELOG.md": "](changelog.md",
 }

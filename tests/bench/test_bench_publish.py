@@ -38,7 +38,7 @@ def test_a_published_run_is_whole_without_its_files(toys, tmp_path, monkeypatch,
 def test_what_was_published_stays_until_the_new_is_whole(tmp_path, monkeypatch, capsys):
     for part in ("results", "reports"):
         shutil.copytree(
-            HOME / part / "reference" / "mnist-smoke", tmp_path / part / "reference/one"
+            HOME / part / "reference" / "celeba-bm3d", tmp_path / part / "reference/one"
         )
     monkeypatch.chdir(tmp_path)
     one, results = "results/reference/one", tmp_path / "results" / "reference" / "two"

@@ -111,7 +111,7 @@ def test_a_readme_without_a_place_is_refused(run, tmp_path):
 def test_the_command_writes_the_readme_and_nothing_else(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"{BEGIN.format('-')}\n{END}\n")
-    place = HOME / "results" / "reference" / "mnist-smoke"
+    place = HOME / "results" / "reference" / "celeba-bm3d"
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
     assert run_command_line(["report", str(place), "--readme", str(readme)]) == 0
     assert "| The paper says" in readme.read_text()
