@@ -24,13 +24,21 @@ BATCH = 4
 
 def idx(root: Path) -> list[Kind]:
     path = root / "images.gz"
-    plain = struct.pack(">4I", _idx.MAGIC, 3, 28, 28) + bytes(range(256)) * 9 + bytes(48)
+    images = struct.pack(">4I", _idx.IMAGES, 3, 28, 28) + bytes(range(256)) * 9 + bytes(48)
+    labels = struct.pack(">2I", _idx.LABELS, 3) + bytes((7, 0, 9))
 
     def read(data: bytes) -> object:
         path.write_bytes(data)
         return _idx.read_images(path, 3)
 
-    return [Kind("idx", lambda rng: within_gzip(rng, [plain]), read)]
+    def read_labels(data: bytes) -> object:
+        path.write_bytes(data)
+        return _idx.read_labels(path, 3)
+
+    return [
+        Kind("idx", lambda rng: within_gzip(rng, [images]), read),
+        Kind("idx labels", lambda rng: within_gzip(rng, [labels]), read_labels),
+    ]
 
 
 def _pictures_of(form: str, modes: tuple[str, ...], **options: object) -> list[bytes]:
