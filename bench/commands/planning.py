@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.commands.emulation import emulation
 from bench.commands.measure import sharing
 from bench.commands.scaling import Asked, billed, lines, plotted, scaling_of, told
 from bench.options import (
@@ -110,8 +111,15 @@ def show_plan(session: "Session", workers: int, as_json: bool) -> None:
         print(json.dumps(listed, indent=1))
         return
     _list(listed)
+    _warn_of_emulation(session)
     if to_come.seconds:
         print(to_come.words())
+
+
+def _warn_of_emulation(session: "Session") -> None:
+    slow = emulation(session)
+    if slow:
+        print(slow)
 
 
 def _list(listed: list[dict[str, Any]], *, every: bool = True) -> None:
@@ -141,6 +149,7 @@ def _show_cost(
         )
         return
     _list(listed, every=cells or len(listed) <= FEW)
+    _warn_of_emulation(session)
     print("\n".join(lines(bill, asked, found)))
     if bill.unit == "core" or session.device != "cpu":
         to_do = {line["key"] for line in listed if line["state"] == "to do"}

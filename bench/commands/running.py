@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.commands.emulation import emulation
 from bench.commands.measure import measured, sharing, tell_of_sharing
 from bench.commands.planning import show_plan
 from bench.inputs import printable
@@ -93,6 +94,9 @@ def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
         console.print("note: the bm3d package is licensed for non-commercial use only")
+    slow = emulation(session, fresh=how["fresh"])
+    if slow:
+        console.print(slow, markup=False, highlight=False, soft_wrap=True)
     if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
         to_come = session.forecast(workers, fresh=how["fresh"]).words()
         if to_come:

@@ -1,0 +1,45 @@
+"""Saying before hours of work that this processor would only emulate their arithmetic."""
+
+from typing import TYPE_CHECKING
+
+from bench.executor.local import Local
+from bench.settling import REUSED
+from bench.shipped import CHECKPOINT
+
+if TYPE_CHECKING:
+    from bench.plan import Planned
+    from bench.session import Session
+
+
+def emulation(session: "Session", *, fresh: bool = False) -> str:
+    """Return a line on trainings in bfloat16 that are to do on a CPU without it; else nothing.
+
+    Nothing is said of a cluster, whose nodes have processors of their own.
+    """
+    if session.device != "cpu" or not isinstance(session.place, Local | None):
+        return ""
+    trained = [one for one in session.plan if _in_bfloat16(one)]
+    to_do = [one for one in trained if fresh or not _is_done(session, one.key)]
+    if not to_do:
+        return ""
+    from bench.metrics.trunk import has_bfloat16
+
+    if has_bfloat16():
+        return ""
+    plural = "s" * (len(to_do) != 1)
+    return (
+        f"note: this processor has no bfloat16 arithmetic, and emulates it many times slower "
+        f"(x14 to x15, measured on a CPU with AVX2 alone), in {len(to_do)} training{plural}; "
+        "to train in its own: --set train.precision=float32"
+    )
+
+
+def _in_bfloat16(planned: "Planned") -> bool:
+    spec = planned.cell.spec
+    trains = planned.cell.task == "train" and CHECKPOINT not in spec
+    return trains and spec["training"].get("precision") == "bfloat16"
+
+
+def _is_done(session: "Session", key: str) -> bool:
+    record = session.record(key)
+    return record is not None and record["status"] in REUSED
