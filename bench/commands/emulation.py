@@ -2,10 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from bench.executor.local import Local
-from bench.settling import REUSED
-from bench.shipped import CHECKPOINT
-
 if TYPE_CHECKING:
     from bench.plan import Planned
     from bench.session import Session
@@ -16,6 +12,8 @@ def emulation(session: "Session", *, fresh: bool = False) -> str:
 
     Nothing is said of a cluster, whose nodes have processors of their own.
     """
+    from bench.executor.local import Local
+
     if session.device != "cpu" or not isinstance(session.place, Local | None):
         return ""
     trained = [one for one in session.plan if _in_bfloat16(one)]
@@ -35,11 +33,15 @@ def emulation(session: "Session", *, fresh: bool = False) -> str:
 
 
 def _in_bfloat16(planned: "Planned") -> bool:
+    from bench.shipped import CHECKPOINT
+
     spec = planned.cell.spec
     trains = planned.cell.task == "train" and CHECKPOINT not in spec
     return trains and spec["training"].get("precision") == "bfloat16"
 
 
 def _is_done(session: "Session", key: str) -> bool:
+    from bench.settling import REUSED
+
     record = session.record(key)
     return record is not None and record["status"] in REUSED
