@@ -143,11 +143,15 @@ class Session:
         """Return how long what is not measured yet will take; a few calls are timed for it."""
         from bench.forecast.forecast import forecast
 
+        return forecast(self.plan, self.to_do(fresh=fresh), device=self.device, workers=workers)
+
+    def to_do(self, *, fresh: bool = False) -> set[str]:
+        """Return the keys of the cells that can be measured and have no record to take over."""
         keys = {planned.key for planned in self.plan if not planned.unavailable}
         if not fresh:
             records = {key: self.record(key) for key in keys}
             keys -= {key for key, one in records.items() if one and one["status"] in REUSED}
-        return forecast(self.plan, keys, device=self.device, workers=workers)
+        return keys
 
     def _from_run(self, folder: Path) -> str:
         return os.path.relpath(folder.resolve(), self.folders.run.resolve())

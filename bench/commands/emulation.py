@@ -16,8 +16,8 @@ def emulation(session: "Session", *, fresh: bool = False) -> str:
 
     if session.device != "cpu" or not isinstance(session.place, Local | None):
         return ""
-    trained = [one for one in session.plan if _in_bfloat16(one)]
-    to_do = [one for one in trained if fresh or not _is_done(session, one.key)]
+    trained = {one.key for one in session.plan if _in_bfloat16(one)}
+    to_do = trained & session.to_do(fresh=fresh) if trained else trained
     if not to_do:
         return ""
     from bench.metrics.trunk import has_bfloat16
@@ -26,7 +26,7 @@ def emulation(session: "Session", *, fresh: bool = False) -> str:
         return ""
     plural = "s" * (len(to_do) != 1)
     return (
-        f"note: this processor has no bfloat16 arithmetic, and emulates it many times slower "
+        "note: this processor has no bfloat16 arithmetic, and emulates it many times slower "
         f"(x14 to x15, measured on a CPU with AVX2 alone), in {len(to_do)} training{plural}; "
         "to train in its own: --set train.precision=float32"
     )
@@ -38,10 +38,3 @@ def _in_bfloat16(planned: "Planned") -> bool:
     spec = planned.cell.spec
     trains = planned.cell.task == "train" and CHECKPOINT not in spec
     return trains and spec["training"].get("precision") == "bfloat16"
-
-
-def _is_done(session: "Session", key: str) -> bool:
-    from bench.settling import REUSED
-
-    record = session.record(key)
-    return record is not None and record["status"] in REUSED

@@ -55,7 +55,7 @@ def test_a_network_that_comes_trained_is_not_told(taken, told, emulated):
         {CHECKPOINT: {"name": "a/b"}} if taken else {}
     )
     planned = SimpleNamespace(cell=Cell("train", spec), key="k")
-    session = SimpleNamespace(device="cpu", place=None, plan=[planned], record=lambda key: None)
+    session = SimpleNamespace(device="cpu", place=None, plan=[planned], to_do=lambda fresh: {"k"})
     assert (NOTE in emulation(session)) == told
 
 
@@ -63,6 +63,6 @@ def test_nothing_is_told_of_a_cluster_or_a_gpu(emulated):
     planned = SimpleNamespace(cell=Cell("train", {"training": {"precision": "bfloat16"}}), key="k")
     for device, place in (("cuda", None), ("cpu", object())):
         session = SimpleNamespace(
-            device=device, place=place, plan=[planned], record=lambda key: None
+            device=device, place=place, plan=[planned], to_do=lambda fresh: {"k"}
         )
         assert emulation(session) == ""
