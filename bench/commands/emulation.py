@@ -27,7 +27,7 @@ def emulation(session: "Session", *, fresh: bool = False) -> str:
     plural = "s" * (len(to_do) != 1)
     return (
         "note: this processor has no bfloat16 arithmetic, and emulates it many times slower "
-        f"(x14 to x15, measured on a CPU with AVX2 alone), in {len(to_do)} training{plural}; "
+        f"(about x14 on a CPU with AVX2 alone), in {len(to_do)} training{plural}; "
         "to train in its own: --set train.precision=float32"
     )
 
