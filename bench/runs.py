@@ -169,8 +169,14 @@ def frame(records: Iterable[Record]) -> "pd.DataFrame":
 
 
 def _type_of(values: Iterable[Any]) -> str:
-    """Return the type of a column by the values in it; one that holds several stays as it is."""
+    """Return the type of a column by the values in it.
+
+    One that holds several, or an integer that 64 bits do not hold, stays as it is.
+    """
+    values = list(values)
     kinds = {type(value) for value in values if value is not None}
+    if any(type(value) is int and not -(2**63) <= value < 2**63 for value in values):
+        return "object"
     if kinds == {int}:
         return "Int64"
     if kinds == {bool}:

@@ -6,7 +6,7 @@ import shutil
 import statistics
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import bench
@@ -339,6 +339,7 @@ ROWS = st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=3)
 )
 @given(rows=ROWS, spec=st.dictionaries(st.text(max_size=3) | st.just("denoiser"), JSON, max_size=3),
        task=st.sampled_from(["toy", "canary"]), timing=st.booleans())  # fmt: skip
+@example(rows=[], spec={"": 2**63}, task="toy", timing=False)
 def test_hostile_values_are_loaded_and_checked_without_a_fault(tmp_path, rows, spec, task, timing):
     try:
         run = keep(tmp_path, [record(task, rows, spec=spec, timing=timing)])
@@ -349,6 +350,20 @@ def test_hostile_values_are_loaded_and_checked_without_a_fault(tmp_path, rows, s
     assert set(loaded["status"]) == {"ok"}, "a row cannot claim another status"
     for line in [*faults(run), *notes(run)]:
         assert line.isprintable()
+
+
+@pytest.mark.parametrize("values", [[2**63], [2**63, None], [-(2**63) - 1, 0.5]])
+def test_an_integer_of_more_than_64_bits_is_loaded_as_it_is(tmp_path, values):
+    rows = [{"x": value} for value in values]
+    keep(tmp_path, [record("toy", rows)])
+    assert list(bench.load(tmp_path)["x"]) == values
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)])
+def test_the_largest_counts_are_counts(tmp_path, value):
+    keep(tmp_path, [record("toy", [{"x": value}, {}])])
+    loaded = bench.load(tmp_path)["x"]
+    assert loaded.dtype == "Int64" and loaded[0] == value
 
 
 def test_rows_come_in_the_order_of_the_manifest(good, tmp_path, monkeypatch):
