@@ -66,6 +66,9 @@ class Train(Settings):
     """How often in a training the averaged weights denoise held-out images, evenly spaced."""
     passes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
     """At least so many passes over the training images, where `updates` make fewer."""
+    begin: Word = ""
+    """Trained networks of the package to go on from, for `updates` more: the name of a set, `auto`
+    for what fits, nothing to begin anew. Comes before `checkpoints`."""
 
     @model_validator(mode="after")
     def _an_image_for_each_part(self) -> Self:

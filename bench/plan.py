@@ -67,6 +67,7 @@ def study_for(budget: Budget) -> Study:
     for name in budget.backbones:
         refuse_impossible(name, budget, built.channels)
     refuse_unfit(budget.checkpoints, dataset, budget.scale)
+    refuse_unfit(budget.train.begin, dataset, budget.scale, setting="train.begin")
     return Study(budget, dataset, built.channels, built.same_data)
 
 

@@ -29,7 +29,9 @@ AUTO = "auto"
 """Takes whatever fits; a name takes that set alone."""
 CHECKPOINT = "checkpoint"
 """The part of a training cell's specification that says what is taken in place of training."""
-LIMITS = ("training", CHECKPOINT)
+BEGUN = "begun"
+"""The part that says which network a training goes on from, and what that one had learnt."""
+LIMITS = ("training", CHECKPOINT, BEGUN)
 """What does not decide whether an entry fits."""
 
 
@@ -114,8 +116,16 @@ def known_sets() -> list[str]:
     return sorted({one.set for one in entries()})
 
 
-def refuse_unfit(name: str, dataset: Mapping[str, Any], scale: float) -> None:
+def refuse_unfit(
+    name: str, dataset: Mapping[str, Any], scale: float, *, setting: str = "checkpoints"
+) -> None:
     """Refuse the name of a set that is none, or has no network of this data and width.
+
+    Args:
+        name: What a setting says: of a set, "auto" or "".
+        dataset: Of the run.
+        scale: Width of the run's networks.
+        setting: Which one says so.
 
     Raises:
         BenchError: Saying which sets there are, or what this one is of.
@@ -128,14 +138,14 @@ def refuse_unfit(name: str, dataset: Mapping[str, Any], scale: float) -> None:
     if not any(one.spec["dataset"] == dataset for one in ours):
         theirs = ours[0].spec["dataset"]
         raise BenchError(
-            f"checkpoints={name}: its networks know {_told(theirs)}, this run has "
-            f"{_told(dataset)}; choose --dataset and image_size to fit, or checkpoints= to train"
+            f"{setting}={name}: its networks know {_told(theirs)}, this run has "
+            f"{_told(dataset)}; choose --dataset and image_size to fit, or {setting}= to train"
         )
     widths = sorted({one.width for one in ours if "recipe" in one.spec.get("denoiser", {})})
     if widths and scale not in widths:
         raise BenchError(
-            f"checkpoints={name}: its networks have scale {', '.join(map(str, widths))}, this run "
-            f"{scale:g}; choose --set scale= to fit, or checkpoints= to train"
+            f"{setting}={name}: its networks have scale {', '.join(map(str, widths))}, this run "
+            f"{scale:g}; choose --set scale= to fit, or {setting}= to train"
         )
 
 
@@ -146,17 +156,48 @@ def taken(cell: Cell, name: str) -> Cell:
         cell: A training.
         name: Of a set, "auto" for any, or "" for none.
     """
-    if not name:
+    one = _fitting(cell, name)
+    if one is None:
         return cell
-    for one in entries():
-        if name in (AUTO, one.set) and one.fits(cell.spec):
-            what = {"name": one.name, "sha256": one.files[WEIGHTS]}
-            return Cell("train", {**cell.spec, "training": one.spec["training"], CHECKPOINT: what})
-    return cell
+    what = {"name": one.name, "sha256": one.files[WEIGHTS]}
+    return Cell("train", {**cell.spec, "training": one.spec["training"], CHECKPOINT: what})
+
+
+def continued(cell: Cell, name: str) -> Cell | None:
+    """Return the training that goes on from a network of a set; None where none fits.
+
+    Its specification tells how that network came about, so that it can still be read when the
+    set has another.
+
+    Args:
+        cell: A training.
+        name: Of a set, "auto" for any, or "" for none.
+    """
+    one = _fitting(cell, name)
+    if one is None:
+        return None
+    what = {
+        "name": one.name,
+        "sha256": one.files[WEIGHTS],
+        "updates": one.row["updates"],
+        "images_seen": one.row["images_seen"],
+        "training": one.spec["training"],
+    }
+    if BEGUN in one.spec:
+        what[BEGUN] = one.spec[BEGUN]
+    return Cell("train", {**cell.spec, BEGUN: what})
+
+
+def _fitting(cell: Cell, name: str) -> Shipped | None:
+    """Return the first network, by name, that is the one which a training is of."""
+    if not name:
+        return None
+    found = (one for one in entries() if name in (AUTO, one.set) and one.fits(cell.spec))
+    return next(found, None)
 
 
 def entry(what: Mapping[str, Any]) -> Shipped:
-    """Return the entry that a specification's `checkpoint` names.
+    """Return the entry that a specification's `checkpoint` or `begun` names.
 
     Raises:
         Missing: If there is none, or it has other weights by now.
@@ -183,7 +224,7 @@ def _checked(one: Shipped) -> Shipped:
     if not all(isinstance(text, str) for text in (one.set, one.network, *one.files.values())):
         raise TypeError("a name or hash of an entry is no text")
     absent = {"training", "seed"} - set(one.spec) | {"name", "image_size"} - set(data)
-    absent |= {WEIGHTS} - set(one.files)
+    absent |= {WEIGHTS} - set(one.files) | {"updates", "images_seen"} - set(one.row)
     if absent:
         raise KeyError(*sorted(absent))
     if not math.isfinite(one.width):

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -168,12 +168,29 @@ def contents(listed: Sequence[shipped.Shipped]) -> str:
     return INTRODUCTION + "".join(f"{row}\n" for row in rows)
 
 
+def _begun(spec: Mapping[str, Any]) -> str:
+    """Return a card's words on the networks that this one goes on from, the latest first."""
+    words = ""
+    while begun := spec.get(shipped.BEGUN):
+        words += f""".
+  So since it went on from `{begun["name"]}`, sha256
+  `{begun["sha256"]}`,
+  of {begun["updates"]:,} updates and {begun["images_seen"]:,} images, made with the settings:
+  {_told(begun["training"])}"""
+        spec = begun
+    return words
+
+
+def _told(training: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(training.items()))
+
+
 def _card(one: shipped.Shipped, size: int) -> str:
     """Return a network's card: what it is, of what data, how it was made, what it cannot."""
     spec, training, data = one.spec, one.spec["training"], one.spec["dataset"]
     dataset = build(Kind.DATASET, data["name"], image_size=data["image_size"])
     denoiser = spec.get("denoiser") or spec["generator"]
-    recipe = ", ".join(f"{name} {value}" for name, value in sorted(training.items()))
+    recipe = f"{_told(training)}{_begun(spec)}"
     noise = f", at {spec['noise']['name']}" if "noise" in spec else ""
     machine = one.made["machine"]
     where = f"{', '.join(machine['gpu'])}" if one.made["device"] == "cuda" else machine["cpu"]

@@ -3,6 +3,7 @@
 Adam, a moving average of the weights, gradient clipping, and seeds by name: which images update u
 sees and which noise it draws depend on (seed, u) and on how the batch is split alone, so two
 networks of a pair see the same data, and a resumed training is, bit for bit, the uninterrupted one.
+A training that goes on from a trained network counts u on, and sees what that one has not seen.
 
 A batch is split into equal chunks, `accumulate` for each process, whose gradients are added up: two
 processes learn what one learns that accumulates twice. One chunk is the batch itself.
@@ -27,6 +28,7 @@ from bench.api import BenchError, Cell, Context, Invalid, Paused
 from bench.checkpoint import TrainingState, not_finite
 from bench.parts import SHARE, Pace, keep, read_kept
 from bench.seeds import generator, seed_globals
+from bench.shipped import BEGUN
 from bench.validation import Points, points
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -88,6 +90,8 @@ class Loop:
     """Measures the averaged weights, `settings.validations` times."""
     also: Collection[int] = ()
     """Updates, counted from 1, after which they are measured besides."""
+    before: int = 0
+    """Updates that the network has had: neither its images nor its noise come again."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(update, loss) so far."""
     validation: Points = field(default_factory=list)
@@ -113,6 +117,7 @@ class Loop:
             progress=context.progress,
             pause_wanted=context.pause_wanted,
             validate=validate,
+            before=cell.spec.get(BEGUN, {}).get("updates", 0),
         )
 
     def train(self, module: nn.Module, clean: Tensor, seed: int) -> None:
@@ -136,6 +141,7 @@ class Loop:
                 "seed": seed,
                 "images": list(clean.shape),
                 "mirrors": self.mirrors,
+                "before": self.before,
             }
             name = f"{self._begun}-{CHECKPOINT}" if self._begun > 1 else CHECKPOINT
             _Training(self, state, clean, seed, helpers, about, self.folder / name).run()
@@ -190,14 +196,15 @@ class _Training:
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         count = settings.accumulate * self.team.size
+        drawn = self.loop.before + update
         value = 0.0
         for i in range(settings.accumulate):
             number = self.team.rank * settings.accumulate + i
-            batch = self._chunk(update, number, count).to(accelerator.device)
+            batch = self._chunk(drawn, number, count).to(accelerator.device)
             chunk = () if count == 1 else (number,)
-            rng = generator("train-noise", self.seed, update, *chunk)
+            rng = generator("train-noise", self.seed, drawn, *chunk)
             # For networks that draw from them: dropout.
-            seed_globals("update", self.seed, update, *chunk)
+            seed_globals("update", self.seed, drawn, *chunk)
             with accelerator.autocast():
                 loss = state.module.loss(batch, rng)
             if i == 0:  # freed before the forward they cost a tenth of the time: fresh memory

@@ -9,7 +9,7 @@ from bench.cell import ASSUMED as ASSUMED
 from bench.named_options import as_declared, named, options_of
 from bench.plan import Study
 from bench.registry import find, unknown
-from bench.shipped import taken
+from bench.shipped import continued, taken
 
 DISTILLATION = "progressive"
 BUILT_WITH = ("channels", "image_size", "scale")
@@ -31,7 +31,7 @@ def _training(study: Study, of: str = "") -> dict[str, Any]:
 
     One without settings of its own, such as a generator, has those of all classics.
     """
-    settings = study.budget.train.model_dump()
+    settings = study.budget.train.model_dump(exclude={"begin"})
     own = {
         group: {name: settings.pop(f"{group}_{name}") for name in OWN} for group in (CLASSIC, DNCNN)
     }
@@ -50,7 +50,13 @@ def train_backbone(study: Study, backbone: str) -> Cell:
             "seed": study.budget.seed,
         },
     )
-    return taken(cell, study.budget.checkpoints)
+    return _of_package(cell, study)
+
+
+def _of_package(cell: Cell, study: Study) -> Cell:
+    """Return a training, one that goes on from a network of the package, or what takes one."""
+    budget = study.budget
+    return continued(cell, budget.train.begin) or taken(cell, budget.checkpoints)
 
 
 def classic(study: Study, denoiser: str) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def train_classic(study: Study, denoiser: str, levels: Sequence[int]) -> Cell:
             "seed": budget.seed,
         },
     )
-    return taken(cell, budget.checkpoints)
+    return _of_package(cell, study)
 
 
 def generator(study: Study, name: str) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def train_generator(study: Study, name: str) -> Cell:
             "seed": study.budget.seed,
         },
     )
-    return taken(cell, study.budget.checkpoints)
+    return _of_package(cell, study)
 
 
 def student_of(study: Study, backbone: str, steps: int) -> Cell:

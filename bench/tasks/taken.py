@@ -30,6 +30,17 @@ def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shippe
     if cell.spec["levels"]:  # its loss is at those, which it learns from `fit`
         few = to_float(chosen(dataset.images("train"), FEW))
         module.fit(few, levels_of(cell, context), _NoUpdates(), cell.spec["seed"])
+    load(entry, module)
+    return module.eval(), entry
+
+
+def load(entry: shipped.Shipped, module: nn.Module) -> None:
+    """Load the weights that come with the package, in the module's own precision.
+
+    Raises:
+        Missing: If they are not there.
+        BenchError: If they are of another network; the module is unchanged then.
+    """
     path = entry.file(shipped.WEIGHTS)
     try:
         halves, _ = read_tensors(path)
@@ -41,7 +52,6 @@ def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shippe
         for name, value in halves.items()
     }
     load_tensors(whole, module, of=path)
-    return module.eval(), entry
 
 
 class _NoUpdates:

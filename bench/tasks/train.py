@@ -13,9 +13,9 @@ from bench.checkpoint import save_weights
 from bench.parts import in_parts
 from bench.peers import peers
 from bench.seeds import generator
-from bench.shipped import CHECKPOINT
+from bench.shipped import BEGUN, CHECKPOINT, Shipped, entry
 from bench.tasks.denoisers import GENERATOR, WEIGHTS, build_denoiser, build_generator, levels_of
-from bench.tasks.taken import bring, taken
+from bench.tasks.taken import bring, load, taken
 from bench.training import Loop, TrainSettings, write_curve
 from bench.validation import IMAGES, VALIDATION, ends, middles, one_step_errors, write_validation
 
@@ -23,6 +23,8 @@ HELD_OUT = 512
 """Most held-out images whose loss is measured."""
 REPEATS = 4
 """How often noise and levels are drawn for it."""
+NOTHING = {"images_seen": 0}
+"""What a network has learnt that is not trained on."""
 
 
 @register(Kind.TASK, "train", source="protocol, Recipes")
@@ -35,15 +37,19 @@ def train(cell: Cell, context: Context) -> Outcome:
         module, loop, dataset = trained(cell, context)
     weights, curve = context.folder / WEIGHTS, context.folder / "curve.csv"
     save_weights(weights, module, {"spec": dict(cell.spec), **_conventions(module)})
-    write_curve(curve, loop.curve)
+    write_curve(curve, [(loop.before + update, loss) for update, loss in loop.curve])
     files = {WEIGHTS: weights, "curve.csv": curve}
     if loop.validation:
         files[VALIDATION] = context.folder / VALIDATION
-        write_validation(files[VALIDATION], loop.validation)
+        found = [(loop.before + update, errors) for update, errors in loop.validation]
+        write_validation(files[VALIDATION], found)
+    begun = cell.spec.get(BEGUN)
+    if begun:
+        _join(entry(begun), files)
     last = [loss for _, loss in loop.curve[-100:]]
     row = {
-        "updates": len(loop.curve),
-        "images_seen": len(loop.curve) * settings.batch,
+        "updates": loop.before + len(loop.curve),
+        "images_seen": (begun or NOTHING)["images_seen"] + len(loop.curve) * settings.batch,
         "n_train": len(dataset.images("train")),
         "loss_last": sum(last) / len(last),
         "loss_held_out": held_out_loss(module, _held_out(dataset, HELD_OUT), context),
@@ -66,6 +72,14 @@ def _taken(cell: Cell, context: Context) -> Outcome:
     return Outcome([row], {WEIGHTS: weights, **bring(entry, context)})
 
 
+def _join(begun: Shipped, files: dict[str, Any]) -> None:
+    """Put the curves of the network that was gone on from before those of its going on."""
+    for name, path in files.items():
+        if path.suffix == ".csv" and name in begun.files:
+            _, *later = path.read_text().splitlines(keepends=True)
+            path.write_text("".join([begun.file(name).read_text(), *later]))
+
+
 def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:
     """Return the trained module, the loop that trained it and the data set.
 
@@ -76,6 +90,8 @@ def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:
     build = build_generator if GENERATOR in cell.spec else build_denoiser
     module = build(cell, context, dataset)
     levels = levels_of(cell, context) if cell.spec.get("levels") else []
+    if BEGUN in cell.spec:
+        load(entry(cell.spec[BEGUN]), module)
     validate = _validation(cell, context, module, levels, dataset)
     loop = Loop.of(cell, context, mirrors=dataset.mirrors, validate=validate)
     module.fit(clean, levels, loop, cell.spec["seed"])

@@ -158,6 +158,87 @@ def test_weights_that_changed_are_not_taken(trained, checkpoints, tmp_path):
         measured(cell, tmp_path / "third")
 
 
+def longer(*settings):
+    """A training of two updates more than the shipped network had."""
+    return train_backbone(study("train.begin=tiny", "train.updates=2", *settings), "cunet")
+
+
+def test_a_training_goes_on_from_a_network_of_the_package(trained, checkpoints, tmp_path):
+    shipping.ship(load_run(trained), "tiny")
+    (first,) = shipped.entries()
+    cell = longer("checkpoints=auto")
+    assert "checkpoint" not in cell.spec, "to go on comes before to take as it is"
+    assert cell.label.endswith("tiny/cunet")
+    assert cell.spec["begun"]["updates"] == 3 and cell.spec["training"]["updates"] == 2
+    assert "begin" not in cell.spec["training"], "other trainings keep their keys"
+    outcome = measured(cell, tmp_path / "cell")
+    (row,) = outcome.rows
+    assert (row["updates"], row["images_seen"]) == (5, 5 * cell.spec["training"]["batch"])
+    curve = outcome.files["curve.csv"].read_text().splitlines()
+    assert [line.split(",")[0] for line in curve] == ["update", "1", "2", "3", "4", "5"]
+    assert curve[:4] == first.file("curve.csv").read_text().splitlines()
+    course = outcome.files["validation.csv"].read_text().splitlines()
+    assert [line.split(",")[0] for line in course] == ["update", "3", "5"]
+
+
+def test_what_goes_on_sees_what_the_whole_training_would_have_seen(trained, checkpoints, tmp_path):
+    """With weights that are not rounded, no step down and no memory, parts are the whole."""
+    still = ("train.learning_rate=1e-30", "train.decay=none")
+    run = tmp_path / "run"
+    sets = [word for setting in (*SETTINGS, *still) for word in ("--set", setting)]
+    words = ["run", "training", "--only", "train diffusion:cunet *", "--workers", "1", *sets]
+    assert run_command_line([*words, "--out", str(run)]) == 0
+    shipping.ship(load_run(run), "tiny")
+    parts = measured(longer(*still), tmp_path / "parts")
+    whole = measured(train_backbone(study("train.updates=5", *still), "cunet"), tmp_path / "whole")
+    losses = [
+        [float(line.split(",")[1]) for line in made.files["curve.csv"].read_text().splitlines()[1:]]
+        for made in (parts, whole)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2), "rounding alone"
+    assert len(set(losses[0])) == 5, "each update has its own images and noise"
+
+
+def test_a_card_tells_the_whole_way(trained, checkpoints):
+    run = load_run(trained)
+    shipping.ship(run, "tiny")
+    (first,) = shipped.entries()
+    (one,) = (record for record in run.records if record["task"] == "train")
+    for total in (5, 7):
+        row = {**one["rows"][0], "updates": total, "images_seen": 8 * total}
+        more = {**one, "spec": dict(longer().spec), "rows": [row]}
+        (card,) = shipping.ship(replace(run, records=(more,)), "tiny")
+        assert f"{total} updates, {8 * total} images seen" in card.read_text()
+    text = card.read_text()
+    assert text.count("went on from `tiny/cunet`") == 2
+    assert text.index("of 5 updates") < text.index("of 3 updates"), "the latest first"
+    assert first.files["weights.safetensors"] in text, "the network that is there no more"
+    (last,) = shipped.entries()
+    assert last.spec["begun"]["begun"]["updates"] == 3
+    assert "checkpoint" in train_backbone(study("checkpoints=tiny"), "cunet").spec
+
+
+def test_a_set_to_begin_with_that_does_not_fit_is_refused(trained, checkpoints):
+    shipping.ship(load_run(trained), "tiny")
+    with pytest.raises(BenchError, match=r"train.begin=tiny: .* digits at 16x16, this run has"):
+        study("train.begin=tiny", "image_size=32")
+    with pytest.raises(BenchError, match=r"no set of checkpoints named .tine."):
+        study("train.begin=tine")
+    cell = train_backbone(study("train.begin=tiny"), "unet")
+    assert "begun" not in cell.spec, "the set has no such network"
+
+
+def test_a_network_to_go_on_from_that_is_lost_is_one_line(trained, checkpoints, tmp_path):
+    shipping.ship(load_run(trained), "tiny")
+    cell = longer()
+    (checkpoints / "tiny" / "cunet" / "weights.safetensors").unlink()
+    with pytest.raises(Missing, match="missing or not what"):
+        measured(cell, tmp_path / "cell")
+    shutil.rmtree(checkpoints)
+    with pytest.raises(Missing, match="plan the run anew"):
+        measured(cell, tmp_path / "again")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"networks": [{}]}', '{"networks": 3}'])
 def test_a_damaged_index_is_one_line(checkpoints, text):
     checkpoints.mkdir()
@@ -170,7 +251,7 @@ def test_a_damaged_index_is_one_line(checkpoints, text):
     ("part", "value"),
     [
         ("files", {}), ("files", ["weights.safetensors"]), ("files", 3), ("spec", "text"),
-        ("spec", {}), ("row", None), ("made", []), ("network", 3),
+        ("spec", {}), ("row", None), ("row", {"updates": 1}), ("made", []), ("network", 3),
         ("files", {"weights.safetensors": 3}),
     ],
 )  # fmt: skip
@@ -180,8 +261,8 @@ def test_an_entry_that_lacks_a_part_is_one_line(checkpoints, part, value):
         "training": {}, "seed": 0,
     }  # fmt: skip
     whole = {
-        "set": "tiny", "network": "cunet", "spec": spec, "row": {}, "made": {},
-        "files": {"weights.safetensors": "a" * 64},
+        "set": "tiny", "network": "cunet", "spec": spec, "made": {},
+        "row": {"updates": 1, "images_seen": 8}, "files": {"weights.safetensors": "a" * 64},
     }  # fmt: skip
     checkpoints.mkdir()
     index = checkpoints / "index.json"
