@@ -51,7 +51,7 @@ def study_for(budget: Budget) -> Study:
     budget = budget.model_copy(update={"schedule": schedule, "generation": generation})
     for kind, chosen in (
         (Kind.DENOISER, budget.denoising.classics),
-        (Kind.FEATURES, (generation.features,)),
+        (Kind.FEATURES, (generation.features, *generation.more_features)),
         (Kind.SCHEDULE, (budget.schedule,)),
         (Kind.GENERATOR, budget.samplers.generators),
         (Kind.DENOISER, budget.classics.denoisers),

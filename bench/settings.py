@@ -62,6 +62,8 @@ class Generation(Settings):
     sampler: Word = ""
     """The recipe's unless said otherwise."""
     features: Word = "alexnet"
+    more_features: tuple[Word, ...] = ()
+    """Extractors beside it, for Table 1; one without weights here is left out."""
     blocks: Many = 10
     """Blocks of the delete-block jackknife interval."""
 

@@ -1,7 +1,6 @@
 """The images of Tables 1, 2 and 4 scored by other protocols: what moves a number how far."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from bench.api import Cell, Kind, register
@@ -68,8 +67,7 @@ def distance(study: Study, backbone: str, steps: int, features: str) -> Cell:
     """Return the distances of a network's images by one extractor."""
     budget = study.budget
     generation = budget.generation
-    other = generation.model_copy(update={"features": features})
-    there = replace(study, budget=budget.model_copy(update={"generation": other}))
+    there = cells.looked_at_by(features, study)
     way = way_of(generation.sampler, steps, generation.n_generated)
     extractor = {"features": {"name": features}}
     generated = Cell(

@@ -5,6 +5,7 @@ latency and cost apart.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +40,12 @@ def canaries(study: Study, *, timing: bool = False) -> Iterator[Cell]:
     if timing:
         threads = study.budget.timing.threads
         yield Cell("canary", {"canaries": {"name": "timing"}, "threads": threads}, timing=True)
+
+
+def looked_at_by(features: str, study: Study) -> Study:
+    """Return the study with that feature extractor."""
+    generation = study.budget.generation.model_copy(update={"features": features})
+    return replace(study, budget=study.budget.model_copy(update={"generation": generation}))
 
 
 def real_features(study: Study, split: str = "train") -> Cell:

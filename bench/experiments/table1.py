@@ -12,8 +12,11 @@ def plan(study: Study) -> Iterator[Cell]:
     """Yield the cells of this experiment."""
     yield from cells.canaries(study, timing=True)
     budget = study.budget
+    generation = budget.generation
+    extractors = dict.fromkeys((generation.features, *generation.more_features))
     for backbone in budget.backbones:
-        for steps in budget.generation.steps:
-            yield cells.frechet(study, backbone, steps)
+        for steps in generation.steps:
+            for features in extractors:
+                yield cells.frechet(cells.looked_at_by(features, study), backbone, steps)
             yield from cells.judged(study, backbone, steps)
     yield cells.latency(study)

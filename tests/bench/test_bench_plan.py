@@ -101,6 +101,19 @@ def test_a_pattern_keeps_what_the_matching_cells_use():
     assert "train" in tasks and tasks.count("frechet") == 2
 
 
+def test_more_extractors_measure_the_same_images():
+    def plan(*settings):
+        return make_plan(study_for(load_budget("smoke", settings)), ["table1"])
+
+    one, two = plan(), plan("generation.more_features=pixels,alexnet")
+    assert {p.key for p in one} < {p.key for p in two}, "those of the first keep their keys"
+    more = [p.cell for p in two if p.key not in {q.key for q in one}]
+    assert {cell.task for cell in more} == {"features", "frechet"}
+    assert {cell.spec["features"]["name"] for cell in more} == {"pixels"}
+    distances = [sum(p.cell.task == "frechet" for p in each) for each in (one, two)]
+    assert distances[1] == 2 * distances[0] > 0
+
+
 def test_a_pattern_matches_cells_that_others_use():
     study = study_for(load_budget("smoke"))
     asked = make_plan(study, ["table1", "table4"])
@@ -131,6 +144,7 @@ def test_missing_data_makes_a_plan_that_says_so(tmp_path, monkeypatch):
         ("denoising.classics=bm3", "did you mean 'bm3d'"),
         ("generation.sampler=dddim", "did you mean 'ddim'"),
         ("generation.features=alexnett", "did you mean 'alexnet'"),
+        ("generation.more_features=pixel", "did you mean 'pixels'"),
         ("schedule=sigmod", "did you mean 'sigmoid'"),
     ],
 )
