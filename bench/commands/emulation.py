@@ -6,6 +6,9 @@ if TYPE_CHECKING:
     from bench.plan import Planned
     from bench.session import Session
 
+TRAINING = ("train", "distil", "convergence")
+"""The tasks that run the training loop."""
+
 
 def emulation(session: "Session", *, fresh: bool = False) -> str:
     """Return a line on trainings in bfloat16 that are to do on a CPU without it; else nothing.
@@ -36,5 +39,5 @@ def _in_bfloat16(planned: "Planned") -> bool:
     from bench.shipped import CHECKPOINT
 
     spec = planned.cell.spec
-    trains = planned.cell.task == "train" and CHECKPOINT not in spec
+    trains = planned.cell.task in TRAINING and CHECKPOINT not in spec
     return trains and spec["training"].get("precision") == "bfloat16"

@@ -216,4 +216,4 @@ def _log_folder() -> Path:
     import ray
 
     context = ray.get_runtime_context()
-    return Path(context.get_temp_dir()) / context.get_session_name() / "logs"
+    return Path(context.get_temp_dir(), context.get_session_name(), "logs")

@@ -54,11 +54,14 @@ def small_study(study: Study) -> Study:
             "processes": 1,
             "accumulate": 1,
             "validations": LOOKS,
+            "begin": "",
         }
     )
-    size = {"scale": theory.scale, "image_size": theory.image_size, "train": train}
+    size = {"scale": theory.scale, "image_size": theory.image_size}
+    # All begin anew: how fast a network learns is the question.
+    learnt = {"train": train, "checkpoints": ""}
     dataset = {**study.dataset, "image_size": theory.image_size}
-    return replace(study, budget=budget.model_copy(update=size), dataset=dataset)
+    return replace(study, budget=budget.model_copy(update=size | learnt), dataset=dataset)
 
 
 def convergence(small: Study, backbone: str, repeat: int) -> Cell:

@@ -59,6 +59,13 @@ def test_a_network_that_comes_trained_is_not_told(taken, told, emulated):
     assert (NOTE in emulation(session)) == told
 
 
+@pytest.mark.parametrize("task", ["train", "distil", "convergence"])
+def test_all_that_runs_the_training_loop_is_told(task, emulated):
+    planned = SimpleNamespace(cell=Cell(task, {"training": {"precision": "bfloat16"}}), key="k")
+    session = SimpleNamespace(device="cpu", place=None, plan=[planned], to_do=lambda fresh: {"k"})
+    assert "in 1 training;" in emulation(session)
+
+
 def test_nothing_is_told_of_a_cluster_or_a_gpu(emulated):
     planned = SimpleNamespace(cell=Cell("train", {"training": {"precision": "bfloat16"}}), key="k")
     for device, place in (("cuda", None), ("cpu", object())):

@@ -169,6 +169,14 @@ def test_the_cells_are_pairs_of_trainings_and_one_pace():
     assert differing == {"denoiser"}
 
 
+@pytest.mark.parametrize("setting", ["checkpoints=mnist-32", "train.begin=mnist-32"])
+def test_networks_that_come_trained_are_not_what_learns(setting):
+    size = ["dataset=mnist", "image_size=32", "scale=0.5", "theory.image_size=32"]
+    study = study_for(load_budget("small", [*size, "theory.scale=0.5", setting]))
+    for cell in theory_convergence.cells(study):
+        assert not {"checkpoint", "begun"} & cell.spec.keys()
+
+
 def test_other_networks_are_taken_as_they_come_and_one_is_none():
     assert theory_convergence.pair_of(("cunet", "x", "unet")) == ("unet", "cunet")
     assert theory_convergence.pair_of(("cunet-released", "unet", "x")) == ("cunet-released", "unet")
