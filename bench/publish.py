@@ -1,17 +1,23 @@
 """Copying a run to where it can be committed: records, tables, page and figures, without its files.
 
-Weights and samples stay behind; the records keep their hashes.
+Weights and samples stay behind; the records keep their hashes. So do pictures of data sets whose
+licence does not let them be passed on.
 """
 
 import os
 import shutil
 from pathlib import Path
 
-from bench.api import BenchError, StorageError
+from bench.api import BenchError, Kind, StorageError
 from bench.record import is_plain_name
+from bench.registry import find
+from bench.report import write_report
+from bench.report.written import LIST
 from bench.runs import MISSING, Run, write_manifest
 
 FIGURES = ("*.png", "*.svg")
+OPEN = ("CC BY", "MIT", "none needed")
+"""How a licence begins that lets pictures be passed on."""
 
 
 def publish(run: Run, name: str, root: Path) -> list[Path]:
@@ -35,6 +41,9 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)
         _copy(run, *made)
+        closed = [] if run.manifest.get("reference") else _closed(run)
+        if closed:
+            _without_pictures(run, *made, closed)
         manifest = {**run.manifest, "store": ".", "report": back, "reference": True}
         write_manifest(made[0], manifest)
         for new, folder in zip(made, (results, reports), strict=True):
@@ -61,3 +70,23 @@ def _copy(run: Run, results: Path, reports: Path) -> None:
     for pattern in FIGURES:
         for figure in sorted((report / "figures").glob(pattern)):
             shutil.copyfile(figure, reports / "figures" / figure.name)
+
+
+def _closed(run: Run) -> list[str]:
+    """Return the data sets of a run whose pictures may not be passed on."""
+    specs = [record["spec"].get("dataset") for record in run.records]
+    names = sorted({spec["name"] for spec in specs if isinstance(spec, dict)})
+    return [
+        name
+        for name in names
+        if not getattr(find(Kind.DATASET, name).build, "licence", "").startswith(OPEN)
+    ]
+
+
+def _without_pictures(run: Run, results: Path, reports: Path, closed: list[str]) -> None:
+    """Write the page and its figures anew, without pictures of these data sets."""
+    figures, tables = reports / "figures", results / "tables"
+    for path in figures.iterdir():
+        path.unlink()
+    write_report(run, reports, tables_dir=tables, figures_dir=figures, withheld=closed)
+    (reports / LIST).unlink()

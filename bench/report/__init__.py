@@ -1,6 +1,6 @@
 """Tables, figures and pages of a run. Reads rows and files only; never imports torch."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bench.report.rows import RunLike, snapshot
@@ -15,6 +15,7 @@ def write_report(
     tables_dir: Path | None = None,
     figures_dir: Path | None = None,
     page_dir: Path | None = None,
+    withheld: Collection[str] = (),
 ) -> list[Path]:
     """Write everything about a run; equal runs give equal bytes.
 
@@ -26,6 +27,7 @@ def write_report(
         tables_dir: For tables as CSV, Markdown and LaTeX; `out`/tables by default.
         figures_dir: For figures as PNG and SVG; `out`/figures by default.
         page_dir: For report.html and report.md; `out` by default.
+        withheld: Data sets whose pictures may not be passed on: no figure shows any.
 
     Returns:
         The files, in the order of writing.
@@ -44,7 +46,7 @@ def write_report(
     run = snapshot(run)
     found = tables(run)
     written: list[Path] = write_tables(found, folders["tables"])
-    drawn = write_figures(run, folders["figures"])
+    drawn = write_figures(run, folders["figures"], withheld=withheld)
     written += _files(one.files for one in drawn)
     written += write_pages(run, found, drawn, folders["page"])
     clear_stale(folders, written, folders["page"])

@@ -19,6 +19,8 @@ class Figure:
     caption: str
     alt: str
     draw: Draw
+    of_data: bool = False
+    """Whether it shows pictures of the data set, or what they were before noise."""
 
 
 @dataclass(frozen=True, slots=True)

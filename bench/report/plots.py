@@ -1,5 +1,6 @@
 """Every figure of a report: what draws it, its caption, and its words for who cannot see it."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from bench.report.fig_theory import draw_theory
 from bench.report.fig_training import draw_training
 from bench.report.figure import Drawn as Drawn
 from bench.report.figure import Figure as Figure
-from bench.report.figure import attempt
+from bench.report.figure import Result, attempt
 from bench.report.rows import RunLike
 from bench.report.side_by_side import side_by_side
 
@@ -115,6 +116,7 @@ FIGURES = (
         "image; the closest pair first. Equal pictures would be memorised ones.",
         "Rows of generated images, each above the training image nearest to it.",
         draw_pairs,
+        of_data=True,
     ),
     Figure(
         "SSIM along the restoration",
@@ -164,24 +166,28 @@ FIGURES = (
         f"The same noisy images for every method; diffusion at its best LPIPS step. {TRAINED}",
         "Grid of images: clean, noisy, and restored by each method, each with SSIM and LPIPS.",
         draw_denoising,
+        of_data=True,
     ),
     Figure(
         "The reverse process",
         "The first test image along the restoration by each network.",
         "Rows of images from noisy to restored, one row per network and noise level.",
         draw_reverse,
+        of_data=True,
     ),
     Figure(
         "The reverse process in motion",
         "The same image step by step, the current sample; the film repeats.",
         "Animation: noisy images become clean ones, a row per noise level, a column per network.",
         draw_movie,
+        of_data=True,
     ),
     Figure(
         "Noise levels",
         "The same images at every noise level; shown clipped, used unclipped.",
         "Grid of images that grow noisier from left to right.",
         draw_ladder,
+        of_data=True,
     ),
     Figure(
         "Samplers",
@@ -265,12 +271,24 @@ FIGURES = (
 )
 
 
-def write_figures(run: RunLike, folder: Path) -> list[Drawn]:
-    """Draw every figure that the run has data for."""
+def write_figures(run: RunLike, folder: Path, *, withheld: Collection[str] = ()) -> list[Drawn]:
+    """Draw every figure that the run has data for.
+
+    Args:
+        run: Its rows and files.
+        folder: Where the files go.
+        withheld: Data sets whose pictures may not be passed on: no figure shows any.
+    """
+
+    def job(figure: Figure) -> Callable[[], Result]:
+        if withheld and figure.of_data:
+            names = ", ".join(withheld)
+            return lambda: f"it would show pictures of {names}, which may not be passed on"
+        return partial(attempt, figure, run, folder)
+
     # Longest first, else one process is left alone with it at the end.
     order = sorted(range(len(FIGURES)), key=lambda i: FIGURES[i].draw is not draw_levels)
-    jobs = [partial(attempt, FIGURES[i], run, folder) for i in order]
-    results = dict(zip(order, side_by_side(jobs), strict=True))
+    results = dict(zip(order, side_by_side([job(FIGURES[i]) for i in order]), strict=True))
     drawn = []
     for i, figure in enumerate(FIGURES):
         result = results[i]

@@ -5,8 +5,9 @@ import pytest
 
 import bench
 from bench import canonical
-from bench.api import BenchError
+from bench.api import BenchError, Kind
 from bench.cli import run_command_line
+from bench.registry import find
 from bench.runs import Run, write_manifest
 from bench.store import Store
 
@@ -53,6 +54,27 @@ def test_what_was_published_stays_until_the_new_is_whole(tmp_path, monkeypatch, 
     assert sorted(path.name for path in results.rglob("*")) == before
     assert run_command_line(["check", str(results)]) == 0
     assert sorted(path.name for path in results.parent.iterdir()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("licence", ["CC BY 4.0 (them)", "non-commercial research (them)"])
+def test_pictures_go_along_where_their_licence_lets_them(licence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "figures", "--only", "ladder*", "--workers", "1", "--out", "out"]
+    assert run_command_line(words) == 0
+    digits = find(Kind.DATASET, "digits").build
+    monkeypatch.setattr(digits, "licence", licence)
+    assert run_command_line(["publish", "out", "one"]) == 0
+    report = tmp_path / "reports" / "reference" / "one"
+    page, figures = (report / "report.md").read_text(), [p.name for p in report.rglob("*.png")]
+    told = "it would show pictures of digits, which may not be passed on" in page
+    assert told == ("research" in licence) != ("noise_ladder.png" in figures)
+    assert ("noise_ladder" in page) != told
+    assert (tmp_path / "out" / "figures" / "noise_ladder.png").exists(), "the run's own stays"
+    assert sorted(path.name for path in report.iterdir()) == ["figures", "report.html", "report.md"]
+    results = tmp_path / "results" / "reference" / "one"
+    tables = [path.name for path in sorted((results / "tables").iterdir())]
+    assert tables == [path.name for path in sorted((tmp_path / "out" / "tables").iterdir())]
+    assert run_command_line(["check", str(results)]) == 0
 
 
 def test_what_is_committed_is_whole():
