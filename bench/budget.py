@@ -67,8 +67,7 @@ class Train(Settings):
     passes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
     """At least so many passes over the training images, where `updates` make fewer."""
     begin: Word = ""
-    """Trained networks of the package to go on from, for `updates` more: the name of a set, `auto`
-    for what fits, nothing to begin anew. Comes before `checkpoints`."""
+    """Like `checkpoints`, which it comes before, but to go on from, for `updates` more."""
 
     @model_validator(mode="after")
     def _an_image_for_each_part(self) -> Self:
@@ -93,8 +92,7 @@ class Budget(Settings):
     backbones: Annotated[tuple[Word, ...], Field(min_length=1)] = ("unet", "cunet")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoints: Word = ""
-    """Networks of the package to take instead of training: the name of a set, `auto` for what fits,
-    nothing to train."""
+    """Set of trained networks of the package to take; `auto`: what fits; nothing: to train."""
     micro_batch: Count = 50
     """Images per network call wherever quality is measured; fixed and padded."""
     cell_limit_s: Seconds = 7 * 24 * 3600.0

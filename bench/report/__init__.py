@@ -33,8 +33,8 @@ def write_report(
         The files, in the order of writing.
     """
     # Matplotlib and Jinja take a second to import; tables alone should not wait for them.
+    from bench.report.drawing import write_figures
     from bench.report.page import write_pages
-    from bench.report.plots import write_figures
     from bench.report.tables import tables, write_tables
     from bench.report.written import clear_stale
 

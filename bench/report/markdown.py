@@ -5,8 +5,8 @@ from typing import Any
 
 from bench.report.claims import Claim
 from bench.report.comparison import Table
+from bench.report.figure import Drawn
 from bench.report.formats import escape_markdown, to_markdown
-from bench.report.plots import Drawn
 from bench.report.selfcheck import SelfCheck
 
 CLAIM_COLUMNS = ("The paper says", "Its number", "Ours", "N", "Budget", "Verdict", "Why", "Run it")

@@ -18,10 +18,10 @@ from PIL import Image
 from bench.report.again import claim_again
 from bench.report.claims import HEADLINE, Claim, claims
 from bench.report.comparison import Table
+from bench.report.figure import Drawn
 from bench.report.formats import shortened, to_html
 from bench.report.markdown import report_markdown
 from bench.report.paper import published
-from bench.report.plots import Drawn
 from bench.report.records import Panel, anchor, panels
 from bench.report.rows import (
     RunLike,

@@ -1,10 +1,5 @@
 """Every figure of a report: what draws it, its caption, and its words for who cannot see it."""
 
-from collections.abc import Callable, Collection
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-
 from bench.report.fig_autopsy import draw_autopsy
 from bench.report.fig_books import draw_books
 from bench.report.fig_convergence import draw_convergence
@@ -23,11 +18,7 @@ from bench.report.fig_smoothing import draw_smoothing
 from bench.report.fig_steps import draw_lpips_steps, draw_psnr_steps, draw_ssim_steps
 from bench.report.fig_theory import draw_theory
 from bench.report.fig_training import draw_training
-from bench.report.figure import Drawn as Drawn
-from bench.report.figure import Figure as Figure
-from bench.report.figure import Result, attempt
-from bench.report.rows import RunLike
-from bench.report.side_by_side import side_by_side
+from bench.report.figure import Figure
 
 ALONG = (
     "Mean over the images after every step; thick: the current sample, thin: the prediction of the "
@@ -269,35 +260,3 @@ FIGURES = (
         draw_autopsy,
     ),
 )
-
-
-def write_figures(run: RunLike, folder: Path, *, withheld: Collection[str] = ()) -> list[Drawn]:
-    """Draw every figure that the run has data for.
-
-    Args:
-        run: Its rows and files.
-        folder: Where the files go.
-        withheld: Data sets whose pictures may not be passed on: no figure shows any.
-    """
-
-    def job(figure: Figure) -> Callable[[], Result]:
-        if withheld and figure.of_data:
-            names = ", ".join(withheld)
-            return lambda: f"it would show pictures of {names}, which may not be passed on"
-        return partial(attempt, figure, run, folder)
-
-    # Longest first, else one process is left alone with it at the end.
-    order = sorted(range(len(FIGURES)), key=lambda i: FIGURES[i].draw is not draw_levels)
-    results = dict(zip(order, side_by_side([job(FIGURES[i]) for i in order]), strict=True))
-    drawn = []
-    for i, figure in enumerate(FIGURES):
-        result = results[i]
-        if isinstance(result, str):
-            drawn.append(Drawn(figure, (), result))
-        elif isinstance(result, dict):
-            for name, files in result.items():
-                one = replace(figure, title=f"{figure.title}: {name}")
-                drawn.append(Drawn(one, tuple(files)))
-        else:
-            drawn.append(Drawn(figure, tuple(result)))
-    return drawn

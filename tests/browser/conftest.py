@@ -24,7 +24,7 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = synthetic_run(out / "run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(style.RC, "savefig.dpi", 80)
-        patch.setattr("bench.report.plots.FIGURES", FIGURES[:6])
+        patch.setattr("bench.report.drawing.FIGURES", FIGURES[:6])
         write_report(run, out / "report")
     return out / "report" / "report.html"
 

@@ -15,7 +15,7 @@ from report_builder import FakeRun
 from report_ledger import ledger_run
 from report_sampled import sampled_run
 
-from bench.report import plots, write_report
+from bench.report import drawing, write_report
 from bench.report.claims import claims
 from bench.report.fig_cost import draw_latency
 from bench.report.fig_distance import draw_distance
@@ -108,9 +108,9 @@ LACKS = (
 @pytest.fixture
 def few_figures(monkeypatch):
     """Draw a few figures: with intervals, lines and bars; all of them have tests of their own."""
-    some = tuple(f for f in plots.FIGURES if f.draw in (draw_latency, draw_distance, draw_noise))
+    some = tuple(f for f in drawing.FIGURES if f.draw in (draw_latency, draw_distance, draw_noise))
     assert len(some) == 3
-    monkeypatch.setattr(plots, "FIGURES", some)
+    monkeypatch.setattr(drawing, "FIGURES", some)
 
 
 def texts(folder: Path) -> dict[str, str]:

@@ -17,10 +17,11 @@ from bench.report.claims import CLAIMS, HEADLINE, Claim, claims
 from bench.report.claims import TABLES as CLAIMED_TABLES
 from bench.report.claims_theory import THEORY
 from bench.report.comparison import Table, layout, tidy
+from bench.report.figure import Drawn, Figure
 from bench.report.formats import to_html
 from bench.report.page import facts_of, policy_hash, render
 from bench.report.paper import published
-from bench.report.plots import FIGURES, Drawn, Figure
+from bench.report.plots import FIGURES
 from bench.report.records import anchor, panels
 from bench.report.tables import tables
 from bench.report.verdicts import Label, Verdict

@@ -21,9 +21,10 @@ from bench.report.fig_images import draw_denoising, draw_ladder, draw_reverse
 from bench.report.fig_restore import draw_noise
 from bench.report.fig_samples import draw_samples
 from bench.report.fig_training import draw_training
+from bench.report.figure import Drawn
 from bench.report.labels import spread
 from bench.report.page import embedded
-from bench.report.plots import FIGURES, Drawn
+from bench.report.plots import FIGURES
 
 ELSEWHERE = (
     *("Samplers", "Samplers: images", "Books", "Roofline", "Memory of training", "Theory"),
@@ -78,7 +79,7 @@ def test_rebuild_in_other_folders_gives_equal_bytes(run, tmp_path, monkeypatch):
     """Bars with hatches, lines with bands, and pictures stand for all figures."""
     some = tuple(f for f in FIGURES if f.draw in (draw_latency, draw_distance, draw_ladder))
     assert len(some) == 3
-    monkeypatch.setattr("bench.report.plots.FIGURES", some)
+    monkeypatch.setattr("bench.report.drawing.FIGURES", some)
     write_report(run, tmp_path / "one")
     assert same_elsewhere(run, tmp_path / "one", tmp_path / "two") == []
 
