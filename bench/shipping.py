@@ -208,7 +208,8 @@ def _card(one: shipped.Shipped, size: int) -> str:
   there.
 - **File**: `weights.safetensors`, {size / 2**20:.1f} MiB, half precision, sha256
   `{one.files[shipped.WEIGHTS]}`.
-- **Use**: `python -m bench run all --budget small --checkpoint {one.set}`; what it measures is the
-  loss of these rounded weights beside the one above.
+- **Use**: `python -m bench run all --budget small --dataset {data["name"]} --set
+  image_size={data["image_size"]} --checkpoint {one.set}`; what it measures is the loss of these
+  rounded weights beside the one above.
 - **Not for**: anything but comparing architectures. It saw one small data set for a short time.
 """
