@@ -11,7 +11,8 @@ A finding names its evidence, each a line of a committed file, and a number says
 
 `RUN/TABLE` is a tidy table of a run: row, column, metric, then what the protocol has to contain.
 `RUN/cells` are its records: the task, then values of the record or of the row. `paper/TABLE` are
-the published numbers. Exactly one line must match. A value is what is printed where it lies within
+the published numbers. `course/SET/NETWORK` is how a network of the package got where it is: the
+update, at which held-out images were denoised. Exactly one line must match. A value is what is printed where it lies within
 half a unit of the last printed digit.
 """
 
@@ -150,6 +151,8 @@ def _matches(line: Line, source: str, keys: list[str]) -> bool:
         task, *pairs = keys
         asked = dict(pair.split("=", 1) for pair in pairs)
         return line["task"] == task and all(str(line.get(k)) == v for k, v in asked.items())
+    if source.startswith("course/"):
+        return [line["update"]] == keys
     named = [line["row"], line["column"], line["metric"]]
     return named == keys[:3] and all(part in str(line["protocol"]) for part in keys[3:])
 
@@ -166,6 +169,8 @@ def _lines(source: str, home: Path) -> list[Line]:
             for row in record["rows"]
         ]
     path = folder / (f"{table}.csv" if run == "paper" else f"tables/{table}.tidy.csv")
+    if run == "course":
+        path = home / "models" / "checkpoints" / table / "validation.csv"
     if not path.is_file():
         raise Fault(f"{source} is not committed")
     with path.open(newline="") as lines:

@@ -76,6 +76,14 @@ def test_a_record_is_found_by_its_settings_and_its_row():
     assert evidence(f"{place} | scale=1.0", HOME)["image_size"] == 64
 
 
+def test_the_course_of_a_training_is_evidence_update_by_update():
+    assert float(evidence("course/mnist-32/unet | 10000", HOME)["low"]) < 0.001
+    with pytest.raises(Fault, match="0 lines"):
+        evidence("course/mnist-32/unet | 10001", HOME)
+    with pytest.raises(Fault, match="is not committed"):
+        evidence("course/mnist-32/other | 10000", HOME)
+
+
 @pytest.mark.parametrize(
     ("printed", "value", "right"),
     [
