@@ -42,16 +42,19 @@ def draw_overview(run: RunLike, folder: Path) -> list[Path] | str:
     levels = _levels(found)[:MOST_PANELS]
     if not levels:
         return "no restoration has both SSIM and LPIPS"
-    figure, axes = style.panels(len(levels), width=2.9, height=2.7, columns=4)
-    rows = -(-len(levels) // 4)
-    _fixed(figure, left=0.05, right=0.99, bottom=0.16 / rows, top=1 - 0.09 / rows)
+    columns, rows = min(4, len(levels)), -(-len(levels) // 4)
+    figure, axes = style.panels(len(levels), width=2.9, height=2.7, columns=columns)
+    _fixed(
+        figure,
+        left=0.2 / columns, right=1 - 0.04 / columns, bottom=0.16 / rows, top=1 - 0.09 / rows,
+    )  # fmt: skip
     drawn = []
     for place, (panel, t) in enumerate(zip(axes, levels, strict=True)):
         here = found[found["t"] == t]
         _panel(panel, here, "loss", "lpips")
         panel.set_title(_title(here, t))
-        panel.set_xlabel(DISTORTIONS["loss"] if place + 4 >= len(levels) else "")
-        panel.set_ylabel(LPIPS if place % 4 == 0 else "")
+        panel.set_xlabel(DISTORTIONS["loss"] if place + columns >= len(levels) else "")
+        panel.set_ylabel(LPIPS if place % columns == 0 else "")
         _said(panel, here)
         drawn.append((panel, here, "loss", "lpips"))
     _name_all(drawn)

@@ -12,8 +12,8 @@ A finding names its evidence, each a line of a committed file, and a number says
 `RUN/TABLE` is a tidy table of a run: row, column, metric, then what the protocol has to contain.
 `RUN/cells` are its records: the task, then values of the record or of the row. `paper/TABLE` are
 the published numbers. `course/SET/NETWORK` is how a network of the package got where it is: the
-update, at which held-out images were denoised. Exactly one line must match. A value is what is printed where it lies within
-half a unit of the last printed digit.
+update, at which held-out images were denoised. Exactly one line must match. A value is what is
+printed where it lies within half a unit of the last printed digit.
 """
 
 import ast

@@ -10,6 +10,7 @@ from PIL.ImageSequence import Iterator
 
 from bench.report import perception as q
 from bench.report import restoration as r
+from bench.report import style
 from bench.report.fig_movie import draw_movie
 from bench.report.fig_perception import draw_levels, draw_overview
 from bench.report.fig_steps import draw_lpips_steps
@@ -91,6 +92,25 @@ def test_missing_rows_are_told(empty, changed, tmp_path):
     no_lpips = changed(lambda rows: rows.assign(lpips=np.nan))
     assert draw_lpips_steps(no_lpips, tmp_path) == "no restoration has LPIPS at every step"
     assert draw_overview(no_lpips, tmp_path) == "no restoration has both SSIM and LPIPS"
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 5])
+def test_all_that_is_written_lies_inside(levels, run, changed, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(style, "save", lambda figure, *_: saved.append(figure) or [])
+    first = r.restored(run, "best")["t"].min()
+
+    def repeated(rows: pd.DataFrame) -> pd.DataFrame:
+        one = rows[rows["t"].isna() | (rows["t"] == first)]
+        more = [one[one["t"].notna()].assign(t=first + number) for number in range(1, levels)]
+        return pd.concat([one, *more])
+
+    draw_overview(changed(repeated), tmp_path)
+    (figure,) = saved
+    assert sum(axes.get_visible() for axes in figure.axes) == levels
+    box, edge = figure.get_tightbbox(), 0.01
+    assert box.x0 > -edge and box.y0 > -edge
+    assert box.x1 < figure.get_figwidth() + edge and box.y1 < figure.get_figheight() + edge
 
 
 def test_networks_alone_and_frechet_in_the_lead_are_drawn(changed, tmp_path):
