@@ -57,6 +57,11 @@ class Shipped:
         return f"{self.set}/{self.network}"
 
     @property
+    def identity(self) -> dict[str, str]:
+        """What a specification says of it."""
+        return {"name": self.name, "sha256": self.files[WEIGHTS]}
+
+    @property
     def folder(self) -> Path:
         """Where its files are."""
         return FOLDER / self.set / self.network
@@ -159,8 +164,8 @@ def taken(cell: Cell, name: str) -> Cell:
     one = _fitting(cell, name)
     if one is None:
         return cell
-    what = {"name": one.name, "sha256": one.files[WEIGHTS]}
-    return Cell("train", {**cell.spec, "training": one.spec["training"], CHECKPOINT: what})
+    taken_up = {"training": one.spec["training"], CHECKPOINT: one.identity}
+    return Cell("train", {**cell.spec, **taken_up})
 
 
 def continued(cell: Cell, name: str) -> Cell | None:
@@ -177,8 +182,7 @@ def continued(cell: Cell, name: str) -> Cell | None:
     if one is None:
         return None
     what = {
-        "name": one.name,
-        "sha256": one.files[WEIGHTS],
+        **one.identity,
         "updates": one.row["updates"],
         "images_seen": one.row["images_seen"],
         "training": one.spec["training"],

@@ -23,8 +23,6 @@ HELD_OUT = 512
 """Most held-out images whose loss is measured."""
 REPEATS = 4
 """How often noise and levels are drawn for it."""
-NOTHING = {"images_seen": 0}
-"""What a network has learnt that is not trained on."""
 
 
 @register(Kind.TASK, "train", source="protocol, Recipes")
@@ -43,13 +41,13 @@ def train(cell: Cell, context: Context) -> Outcome:
         files[VALIDATION] = context.folder / VALIDATION
         found = [(loop.before + update, errors) for update, errors in loop.validation]
         write_validation(files[VALIDATION], found)
-    begun = cell.spec.get(BEGUN)
+    begun = cell.spec.get(BEGUN, {})
     if begun:
         _join(entry(begun), files)
     last = [loss for _, loss in loop.curve[-100:]]
     row = {
         "updates": loop.before + len(loop.curve),
-        "images_seen": (begun or NOTHING)["images_seen"] + len(loop.curve) * settings.batch,
+        "images_seen": begun.get("images_seen", 0) + len(loop.curve) * settings.batch,
         "n_train": len(dataset.images("train")),
         "loss_last": sum(last) / len(last),
         "loss_held_out": held_out_loss(module, _held_out(dataset, HELD_OUT), context),
