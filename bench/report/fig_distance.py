@@ -57,15 +57,16 @@ def _panel(axes: Axes, found: list[Curve], metric: str) -> None:
         axes.set_ylim(bottom=0)
     style.count_axis(axes, [int(s) for c in found for s in c.points["steps"]])
     axes.set_title(f"{first.dataset} ({first.recipe})")
-    axes.set_xlabel("sampling steps")
+    generated, real = (integer(first.best[name]) for name in ("n_generated", "n_real"))
+    known = generated is not None and real is not None
+    # Below the axis: no corner is sure to be free of lines.
+    sizes = f"\nN = {generated:,} generated, {real:,} real" if known else ""
+    axes.set_xlabel(f"sampling steps{sizes}")
     if metric == "kid":
         axes.set_ylabel(kernel_name(first.features))
     else:
         small = any(c.small_sample for c in found)
         axes.set_ylabel(distance_name(first.features) + (", few images" if small else ""))
-    generated, real = (integer(first.best[name]) for name in ("n_generated", "n_real"))
-    if generated is not None and real is not None:
-        style.corner(axes, f"N = {generated} / {real} real")
 
 
 def _floor(axes: Axes, found: list[Curve]) -> None:
