@@ -8,6 +8,7 @@ from bench.cell import ASSUMED
 from bench.named_options import options_of
 from bench.report import comparison as c
 from bench.report import restoration as r
+from bench.report import table4_pairs as pairs
 from bench.report.names import DIFFUSION, NETWORK_NOTE, ordered, paper_column, printed
 from bench.report.paper import Printed, lookup
 from bench.report.rows import (
@@ -20,7 +21,7 @@ from bench.report.rows import (
     text_of,
     true,
 )
-from bench.report.table4_pairs import Method, duel_lines, duel_note, duels, leaders
+from bench.report.table4_pairs import NETWORKS, ONE_STEP, Method
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
 
 NAME = "table4"
@@ -32,7 +33,6 @@ TRAINED = {"one": "one level", "level": "per level", "blind": "blind"}
 """How the training of a classic is called; the first that a run has stands in the paper's row: the
 authors' notebook trains at the one level sigma = 0.1."""
 FLOORS = ("identity", "wiener")
-ONE_STEP = ", one step"
 COLUMNS = (
     "denoiser",
     "dataset",
@@ -147,7 +147,7 @@ def _diffusion(found: dict[tuple[int, str, str], r.Best], backbone: str) -> Meth
     label = f"Diff {printed(backbone)}"
     return Method(
         label,
-        label if backbone in ("unet", "cunet") else None,
+        label if label in NETWORKS else None,
         {key: best.value for key, best in mine.items()},
         {t: best.row for (t, _), best in mine.items()},
         "best over the steps of the restoration, chosen per metric on the scored images",
@@ -186,13 +186,13 @@ def methods(run: RunLike, block: r.Block) -> list[Method]:
 
 def blocks(run: RunLike) -> list[r.Block]:
     """Return the blocks of Table 4: data, schedule and clipping, the default estimate only."""
-    pairs = [replace(b, estimate=r.DEFAULT_ESTIMATE) for b in r.blocks(r.restored(run, "best"))]
-    pairs += [
+    there = [replace(b, estimate=r.DEFAULT_ESTIMATE) for b in r.blocks(r.restored(run, "best"))]
+    there += [
         r.Block(row.dataset, row.schedule, r.DEFAULT_ESTIMATE, row.clipped)
         for row in every_denoised(run).itertuples()
     ]
     found = sorted(
-        dict.fromkeys(pairs),
+        dict.fromkeys(there),
         key=lambda b: (
             b.clipped,
             paper_column(b.dataset) != r.PAPER_DATASET,
@@ -259,7 +259,7 @@ def _body(found: list[Method], block: r.Block) -> list[list[str]]:
             columns.append(c.mark_best(values, texts, largest=largest))
             ours = [m.scores.get((t, metric), c.Value(None)).value for m in found]
             texts = [c.number(v, digits) for v in ours]
-            best = leaders(found, (t, metric))
+            best = pairs.leaders(found, (t, metric))
             columns.append([c.bold(x) if b else x for x, b in zip(texts, best, strict=True)])
     rows = zip(*columns, strict=True)
     return [[_title(block), m.label, *cells] for m, cells in zip(found, rows, strict=True)]
@@ -279,10 +279,10 @@ def table4(run: RunLike) -> c.Table:
         n = sorted({v.n for m in found for v in m.scores.values() if v.n})
         if n:
             notes.append(f"{_title(block)}: N = {', '.join(map(str, n))} images.")
-        for ending, about in (("", "best over the steps"), (ONE_STEP, "one step")):
-            fought = duels(found, LEVELS, ending)
-            lines += duel_lines(run, fought, lookup(NAME), block.title)
-            notes.append(duel_note(fought, about))
+        for pair in pairs.PAIRS:
+            fought = pairs.duels(found, LEVELS, pair)
+            lines += pairs.duel_lines(run, fought, lookup(NAME), block.title)
+            notes.append(pairs.duel_note(fought))
     notes += [NETWORK_NOTE, c.tally(lines), *fault_notes(run, READS)]
     return c.Table(
         NAME,

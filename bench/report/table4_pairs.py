@@ -7,13 +7,20 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report import restoration as r
-from bench.report.names import printed
 from bench.report.paired import Triple, paired_mean, separate
 from bench.report.paper import Printed
 from bench.report.rows import RunLike, plural
 from bench.report.verdicts import Label, Verdict, direction, known, missing, under
 
-PAIR = ("unet", "cunet")
+ONE_STEP = ", one step"
+U_NET, C_U_NET = NETWORKS = ("Diff U-Net", "Diff cU-Net")
+PAIRS = (
+    NETWORKS,
+    (U_NET + ONE_STEP, C_U_NET + ONE_STEP),
+    (U_NET, "BM3D"),
+    (C_U_NET, "BM3D"),
+)
+"""Rows that are compared image by image."""
 Key = tuple[int, str]
 """Noising step and metric."""
 
@@ -42,12 +49,12 @@ class Duel:
 
     @property
     def winner(self) -> str | None:
-        """The better network's name, None for a tie: the interval of the difference contains 0."""
+        """The better one's row, None for a tie: the interval of the difference contains 0."""
         _, low, high = self.gap
         if low <= 0 <= high:
             return None
         largest = r.METRICS[self.key[1]][1]
-        return printed(PAIR[0] if (low > 0) == largest else PAIR[1])
+        return self.a.label if (low > 0) == largest else self.b.label
 
 
 def gap(a: Method, b: Method, key: Key) -> Triple | None:
@@ -79,16 +86,16 @@ def _tie(a: Method, b: Method, key: Key) -> bool:
     return found is not None and found[1] <= 0 <= found[2]
 
 
-def duels(found: Sequence[Method], levels: Sequence[int], ending: str = "") -> list[Duel]:
-    """Return U-Net against cU-Net at these levels; none where one of them is missing.
+def duels(found: Sequence[Method], levels: Sequence[int], pair: tuple[str, str]) -> list[Duel]:
+    """Return one method against another at these levels; none where one of them is missing.
 
     Args:
         found: The methods of a block.
         levels: Noising steps.
-        ending: After a network's name, such as ", one step".
+        pair: Their rows, such as "Diff U-Net" and "BM3D".
     """
     named = {method.label: method for method in found}
-    a, b = (named.get(f"Diff {printed(name)}{ending}") for name in PAIR)
+    a, b = (named.get(label) for label in pair)
     if a is None or b is None:
         return []
     keys = [(t, metric) for t in levels for metric in r.METRICS if (t, metric) in a.scores]
@@ -96,16 +103,11 @@ def duels(found: Sequence[Method], levels: Sequence[int], ending: str = "") -> l
     return [Duel(a, b, key, triple) for key, triple in pairs if triple is not None]
 
 
-def duel_note(fought: Sequence[Duel], about: str) -> str:
-    """Return in words how many comparisons each network wins, and every one of them.
-
-    Args:
-        fought: The comparisons; none gives no note.
-        about: What is compared, such as "one step".
-    """
+def duel_note(fought: Sequence[Duel]) -> str:
+    """Return in words how many comparisons of a pair each side wins, and every one of them."""
     if not fought:
         return ""
-    wins, (a, b) = [duel.winner for duel in fought], (printed(name) for name in PAIR)
+    wins, (a, b) = [duel.winner for duel in fought], (fought[0].a.label, fought[0].b.label)
     ties = plural(wins.count(None), "tie") or "no tie"
     parts = []
     for duel in fought:
@@ -115,8 +117,8 @@ def duel_note(fought: Sequence[Duel], about: str) -> str:
             f"{name} at {t} {value:+.3f} ({low:+.3f} to {high:+.3f}), {duel.winner or 'a tie'}"
         )
     return (
-        f"{a} against {b}, {about}, mean difference over the same images with its paired 95 % "
-        f"interval: {wins.count(a)} for {a}, {wins.count(b)} for {b}, {ties}. {'; '.join(parts)}."
+        f"{a} - {b}, mean difference over the same images with its paired 95 % interval: "
+        f"{wins.count(a)} for {a}, {wins.count(b)} for {b}, {ties}. {'; '.join(parts)}."
     )
 
 

@@ -166,36 +166,42 @@ def test_leaders_do_not_depend_on_the_order(images, random):
 @pytest.mark.parametrize(
     ("key", "gap", "winner"),
     [
-        (SSIM, 0.01, "U-Net"),
-        (SSIM, -0.01, "cU-Net"),
-        ((50, "lpips"), 0.01, "cU-Net"),
+        (SSIM, 0.01, "Diff U-Net"),
+        (SSIM, -0.01, "BM3D"),
+        ((50, "lpips"), 0.01, "BM3D"),
         (SSIM, 0.0, None),
     ],
 )
 def test_duels_are_fought_image_by_image(key, gap, winner):
     rng = np.random.default_rng(1)
     hard = rng.normal(0.5, 0.3, 40)
-    theirs = method("Diff cU-Net", hard.tolist(), key)
+    theirs = method("BM3D", hard.tolist(), key)
     ours = method("Diff U-Net", (hard + gap + rng.normal(0, 0.001, 40)).tolist(), key)
-    (duel,) = duels([ours, theirs], [50, 150])
+    pair = ("Diff U-Net", "BM3D")
+    (duel,) = duels([ours, theirs], [50, 150], pair)
     assert duel.winner == winner
-    note = duel_note([duel], "one step")
+    note = duel_note([duel])
     counts = {
-        "U-Net": "1 for U-Net, 0 for cU-Net, no tie",
-        "cU-Net": "0 for U-Net, 1 for cU-Net, no tie",
-        None: "0 for U-Net, 0 for cU-Net, 1 tie",
+        "Diff U-Net": "1 for Diff U-Net, 0 for BM3D, no tie",
+        "BM3D": "0 for Diff U-Net, 1 for BM3D, no tie",
+        None: "0 for Diff U-Net, 0 for BM3D, 1 tie",
     }
     assert counts[winner] in note and note.endswith(f"{winner or 'a tie'}.")
-    assert duels([ours], [50]) == [] and duels([ours, theirs], [150]) == []
-    assert duel_note([], "one step") == ""
+    assert duels([ours], [50], pair) == [] and duels([ours, theirs], [150], pair) == []
+    assert duel_note([]) == ""
 
 
 def test_a_run_tells_who_wins(run):
     """In the synthetic run the U-Net has the better SSIM, the cU-Net the better LPIPS."""
     table = table4(run)
-    (note,) = [n for n in table.notes if "paired" in n]
-    assert "3 for U-Net, 3 for cU-Net, no tie" in note
+    pair, *against_bm3d = [n for n in table.notes if "paired" in n]
+    assert "3 for Diff U-Net, 3 for Diff cU-Net, no tie" in pair
+    assert [n.split(", mean")[0] for n in against_bm3d] == [
+        "Diff U-Net - BM3D",
+        "Diff cU-Net - BM3D",
+    ]
     lines = table.comparison[table.comparison["metric"].str.endswith("_difference")]
+    lines = lines[lines["row"] == "Diff U-Net - Diff cU-Net"]
     assert len(lines) == 6 and set(lines["verdict"]) == {Label.NOT_COMPARABLE.value}
     seen = dict(zip(lines["column"] + lines["metric"], lines["reason"], strict=True))
     assert seen["50ssim_difference"].endswith("seen here: the opposite")
