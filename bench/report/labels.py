@@ -183,6 +183,8 @@ Box = tuple[float, float, float, float]
 CORNERS = (
     *((6, 4), (6, -9), (-6, 4), (-6, -9), (7, -3), (-7, -3), (0, 8), (0, -13)),
     *((12, 10), (12, -16), (-12, 10), (-12, -16), (20, -3), (-20, -3), (0, 16), (0, -22)),
+    *((26, 20), (26, -26), (-26, 20), (-26, -26), (38, 8), (38, -14), (-38, 8), (-38, -14)),
+    *((0, 28), (0, -34), (34, -40), (-34, 34)),  # where many are near each other
 )
 """Offsets in points that a label may take beside its point, the nicest first."""
 
