@@ -18,8 +18,8 @@ from bench.report import perception as q
 from bench.report import restoration as r
 from bench.report import style
 from bench.report.hull import envelope
-from bench.report.labels import texts_beside
 from bench.report.names import ordered, printed
+from bench.report.point_labels import texts_beside
 from bench.report.rows import RunLike, integer, text_of
 
 HULL = "#b9b9b9"

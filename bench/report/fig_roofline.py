@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 
 from bench.report import style
 from bench.report.ceilings import Ceilings, ceilings
-from bench.report.labels import texts_beside
 from bench.report.names import printed
+from bench.report.point_labels import texts_beside
 from bench.report.rows import RunLike, integer, plural, true
 from bench.report.speed import Timed, timed
 from bench.report.training_memory import WAYS, growth, kept

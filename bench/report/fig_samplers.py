@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from bench.report import pictures as p
 from bench.report import style
 from bench.report.curves import distance_name, kernel_name
-from bench.report.labels import texts_beside
 from bench.report.names import ordered, printed
+from bench.report.point_labels import texts_beside
 from bench.report.rows import RunLike, integer
 from bench.report.sheet import GAP, LINE, Sheet
 from bench.report.ways import Tried, leading, tried

@@ -11,8 +11,9 @@ from matplotlib.ticker import NullLocator
 
 from bench.report import restoration as r
 from bench.report import style
-from bench.report.labels import end_labels, texts_beside
+from bench.report.labels import end_labels
 from bench.report.names import ordered, printed
+from bench.report.point_labels import texts_beside
 from bench.report.rows import RunLike, integer, listed
 
 METRICS = {
@@ -48,7 +49,7 @@ def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
         _said(panel, curves[curves["t"] == t], metric)
     names = [printed(name) for name in ordered(curves["backbone"].dropna())]
     style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=0.12 + 0.068 * max(map(len, names)))
-    _readings(axes[0], curves[curves["t"] == levels[0]], metric)
+    _readings(axes[-1], curves[curves["t"] == levels[-1]], metric)
     for panel, t in zip(axes, levels, strict=True):
         end_labels(panel, _ends(curves[curves["t"] == t], metric))
     return style.save(figure, folder, f"{metric}_by_step")

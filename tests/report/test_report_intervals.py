@@ -7,14 +7,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
+from bench.report import style
 from bench.report.claims import CLAIMS
 from bench.report.claims_quality import less_than, time_of
 from bench.report.comparison import Value
 from bench.report.curves import curves
-from bench.report.labels import point_labels
 from bench.report.latency import Latency, condition, median_interval, timings
 from bench.report.paired import paired_jackknife, worst_case, worst_ratio
+from bench.report.point_labels import point_labels
 from bench.report.tables import TABLES
 from bench.report.verdicts import Label
 
@@ -190,5 +192,26 @@ def test_labels_stay_inside_the_axes(corner):
             assert box.x1 <= frame.x1, text.get_text()
             assert frame.y0 <= box.y0, text.get_text()
             assert box.y1 <= frame.y1, text.get_text()
+    finally:
+        plt.close(figure)
+
+
+@pytest.mark.parametrize("corner", [(0.98, 0.97), (0.02, 0.97), (0.98, 0.03), (0.02, 0.03)])
+def test_a_name_stays_off_the_note_in_a_corner_and_off_other_names(corner):
+    figure, axes = plt.subplots(figsize=(3.3, 2.6))
+    try:
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        style.corner(axes, "N = 64 images", x=corner[0], y=corner[1])
+        figure.draw_without_rendering()
+        x, y = (0.88 if part > 0.5 else 0.12 for part in corner)
+        names = ("cunet", "cunet-released", "unet-2.9g")
+        point_labels(axes, [(name, x, y - 0.01 * i) for i, name in enumerate(names)])
+        figure.draw_without_rendering()
+        # Without the leader lines, and without the room below letters that reach down.
+        texts = [Text.get_window_extent(text).padded(-2) for text in axes.texts]
+        assert len(texts) == 4
+        for i, one in enumerate(texts):
+            for other in texts[i + 1 :]:
+                assert not one.overlaps(other)
     finally:
         plt.close(figure)
