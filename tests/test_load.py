@@ -89,4 +89,4 @@ def test_the_documents_snippets_run():
         ).stdout
         for snippet in snippets
     )
-    assert "cunet" in told and "Diff U-Net" in told
+    assert "cunet" in told and "Diff cU-Net" in told
