@@ -49,6 +49,7 @@ def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
         _said(panel, curves[curves["t"] == t], metric)
     names = [printed(name) for name in ordered(curves["backbone"].dropna())]
     style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=0.12 + 0.068 * max(map(len, names)))
+    # At the most noise, where a sample has the longest way to the predicted image.
     _readings(axes[-1], curves[curves["t"] == levels[-1]], metric)
     for panel, t in zip(axes, levels, strict=True):
         end_labels(panel, _ends(curves[curves["t"] == t], metric))

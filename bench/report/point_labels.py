@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.report.names import printed
-from bench.report.style import look
 from bench.report.vector import HALO
 
 Box = tuple[float, float, float, float]
@@ -21,20 +19,6 @@ CORNERS = (
 """Offsets in points that a label may take beside its point, the nicest first."""
 
 
-def point_labels(
-    axes: Axes,
-    points: Sequence[tuple[str, float, float]],
-    avoid: Sequence[tuple[float, float]] = (),
-) -> None:
-    """Write the names of plug-ins beside points; see `texts_beside`."""
-    texts_beside(
-        axes,
-        [(printed(name), x, y) for name, x, y in points],
-        colours=[look(name).colour for name, _, _ in points],
-        avoid=avoid,
-    )
-
-
 def texts_beside(
     axes: Axes,
     points: Sequence[tuple[str, float, float]],
@@ -42,7 +26,7 @@ def texts_beside(
     colours: Sequence[str],
     avoid: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Write texts beside points so that they overlap neither points, lines nor each other.
+    """Write texts beside points so that they overlap neither points, lines nor any text there is.
 
     Every text stays inside the axes, where no number of a tick can lie under it.
 
@@ -56,7 +40,7 @@ def texts_beside(
     spots = [axes.transData.transform((x, y)) * scale for _, x, y in points]
     lines = axes.transData.transform(np.reshape(avoid, (-1, 2))) * scale
     frame = [float(edge) * scale for edge in axes.get_window_extent().extents]
-    taken = _notes(axes, scale)
+    taken: list[Box] = [tuple(note.get_window_extent().extents * scale) for note in axes.texts]
     for i, (text, x, y) in enumerate(points):
         places = [_inward(_box(spots[i], offset, text), frame) for offset in CORNERS]
         others = spots[:i] + spots[i + 1 :]
@@ -73,18 +57,6 @@ def texts_beside(
         taken.append(box)
         offset = CORNERS[best][0] + moved[0], CORNERS[best][1] + moved[1]
         _text(axes, text, (x, y), colour=colours[i], side=CORNERS[best][0], offset=offset)
-
-
-def _notes(axes: Axes, scale: float) -> list[Box]:
-    """Return where notes stand in the corners of a panel, in points; see `style.corner`."""
-    found = []
-    for note in axes.texts:
-        if note.get_transform() == axes.transAxes:
-            spot = axes.transAxes.transform(note.get_position()) * scale
-            side = {"left": 1e-9, "right": -1e-9}.get(note.get_ha(), 0.0)
-            below = -8.0 if note.get_va() == "top" else 0.0
-            found.append(_box(spot, (side, below), note.get_text()))
-    return found
 
 
 def _text(

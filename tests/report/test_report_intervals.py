@@ -16,7 +16,7 @@ from bench.report.comparison import Value
 from bench.report.curves import curves
 from bench.report.latency import Latency, condition, median_interval, timings
 from bench.report.paired import paired_jackknife, worst_case, worst_ratio
-from bench.report.point_labels import point_labels
+from bench.report.point_labels import texts_beside
 from bench.report.tables import TABLES
 from bench.report.verdicts import Label
 
@@ -181,10 +181,10 @@ def test_labels_stay_inside_the_axes(corner):
     try:
         axes.set(xlim=(0, 1), ylim=(0, 1))
         near = [abs(c - 0.01) for c in corner]
-        names = ("wiener", "identity", "dncnn", "cunet", "unet-ho2020")
+        names = ("Wiener", "Noisy input", "DnCNN", "cU-Net", "unet-ho2020")
         points = [(name, near[0], abs(near[1] - 0.02 * i)) for i, name in enumerate(names)]
         figure.draw_without_rendering()
-        point_labels(axes, points)
+        texts_beside(axes, points, colours=["black"] * len(points))
         frame = axes.get_window_extent()
         for text in axes.texts:
             box = text.get_tightbbox()
@@ -204,8 +204,9 @@ def test_a_name_stays_off_the_note_in_a_corner_and_off_other_names(corner):
         style.corner(axes, "N = 64 images", x=corner[0], y=corner[1])
         figure.draw_without_rendering()
         x, y = (0.88 if part > 0.5 else 0.12 for part in corner)
-        names = ("cunet", "cunet-released", "unet-2.9g")
-        point_labels(axes, [(name, x, y - 0.01 * i) for i, name in enumerate(names)])
+        names = ("cU-Net", "cunet-released", "unet-2.9g")
+        points = [(name, x, y - 0.01 * i) for i, name in enumerate(names)]
+        texts_beside(axes, points, colours=["black"] * len(points))
         figure.draw_without_rendering()
         # Without the leader lines, and without the room below letters that reach down.
         texts = [Text.get_window_extent(text).padded(-2) for text in axes.texts]

@@ -201,8 +201,10 @@ def test_a_run_tells_who_wins(run):
         "Diff cU-Net - BM3D",
     ]
     lines = table.comparison[table.comparison["metric"].str.endswith("_difference")]
+    assert len(lines) == 18 and set(lines["verdict"]) == {Label.NOT_COMPARABLE.value}
+    assert set(lines["low"] <= lines["ours"]) == {True}
     lines = lines[lines["row"] == "Diff U-Net - Diff cU-Net"]
-    assert len(lines) == 6 and set(lines["verdict"]) == {Label.NOT_COMPARABLE.value}
+    assert len(lines) == 6
     seen = dict(zip(lines["column"] + lines["metric"], lines["reason"], strict=True))
     assert seen["50ssim_difference"].endswith("seen here: the opposite")
     assert seen["400ssim_difference"].endswith("seen here: as the paper says")
