@@ -26,7 +26,7 @@ FOLDER = HOME / "models" / "checkpoints"
 INDEX = "index.json"
 WEIGHTS = "weights.safetensors"
 AUTO = "auto"
-"""Takes whatever fits; a name takes that set alone."""
+"""Takes whatever fits; names take those sets alone."""
 CHECKPOINT = "checkpoint"
 """The part of a training cell's specification that says what is taken in place of training."""
 BEGUN = "begun"
@@ -121,13 +121,18 @@ def known_sets() -> list[str]:
     return sorted({one.set for one in entries()})
 
 
+def _names(said: str) -> list[str]:
+    """Return what a setting asks for, in order: `a,b` is two sets."""
+    return [name for part in said.split(",") if (name := part.strip())]
+
+
 def refuse_unfit(
-    name: str, dataset: Mapping[str, Any], scale: float, *, setting: str = "checkpoints"
+    said: str, dataset: Mapping[str, Any], scale: float, *, setting: str = "checkpoints"
 ) -> None:
     """Refuse the name of a set that is none, or has no network of this data and width.
 
     Args:
-        name: What a setting says: of a set, "auto" or "".
+        said: What a setting says: names of sets with commas between, "auto" or "".
         dataset: Of the run.
         scale: Width of the run's networks.
         setting: Which one says so.
@@ -135,8 +140,12 @@ def refuse_unfit(
     Raises:
         BenchError: Saying which sets there are, or what this one is of.
     """
-    if name in ("", AUTO):
-        return
+    for name in _names(said):
+        if name != AUTO:
+            _refuse_one(name, dataset, scale, setting)
+
+
+def _refuse_one(name: str, dataset: Mapping[str, Any], scale: float, setting: str) -> None:
     if name not in known_sets():
         raise unknown("set of checkpoints", name, [*known_sets(), AUTO])
     ours = [one for one in entries() if one.set == name]
@@ -154,21 +163,21 @@ def refuse_unfit(
         )
 
 
-def taken(cell: Cell, name: str) -> Cell:
+def taken(cell: Cell, said: str) -> Cell:
     """Return a training, or the cell that takes its network from a set where one fits.
 
     Args:
         cell: A training.
-        name: Of a set, "auto" for any, or "" for none.
+        said: Names of sets, the first that has the network gives it; "auto" for any, "" for none.
     """
-    one = _fitting(cell, name)
+    one = _fitting(cell, said)
     if one is None:
         return cell
     taken_up = {"training": one.spec["training"], CHECKPOINT: one.identity}
     return Cell("train", {**cell.spec, **taken_up})
 
 
-def continued(cell: Cell, name: str) -> Cell | None:
+def continued(cell: Cell, said: str) -> Cell | None:
     """Return the training that goes on from a network of a set; None where none fits.
 
     Its specification tells how that network came about, so that it can still be read when the
@@ -176,9 +185,9 @@ def continued(cell: Cell, name: str) -> Cell | None:
 
     Args:
         cell: A training.
-        name: Of a set, "auto" for any, or "" for none.
+        said: Like that of `taken`.
     """
-    one = _fitting(cell, name)
+    one = _fitting(cell, said)
     if one is None:
         return None
     what = {
@@ -192,12 +201,12 @@ def continued(cell: Cell, name: str) -> Cell | None:
     return Cell("train", {**cell.spec, BEGUN: what})
 
 
-def _fitting(cell: Cell, name: str) -> Shipped | None:
-    """Return the first network, by name, that is the one which a training is of."""
-    if not name:
+def _fitting(cell: Cell, said: str) -> Shipped | None:
+    """Return the network that a training is of, from the first set asked for that has it."""
+    if not (names := _names(said)):
         return None
-    found = (one for one in entries() if name in (AUTO, one.set) and one.fits(cell.spec))
-    return next(found, None)
+    fit = [one for one in entries() if one.fits(cell.spec)]
+    return next((one for name in names for one in fit if name in (AUTO, one.set)), None)
 
 
 def entry(what: Mapping[str, Any]) -> Shipped:

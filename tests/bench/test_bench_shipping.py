@@ -143,6 +143,27 @@ def test_a_named_set_that_does_not_fit_is_refused(trained, checkpoints):
         study("checkpoints=tiny", "scale=0.5")
 
 
+def test_the_first_set_that_has_a_network_gives_it(trained, checkpoints):
+    def came_from(sets):
+        spec = train_backbone(study(f"checkpoints={sets}"), "cunet").spec
+        return spec.get("checkpoint", {}).get("name")
+
+    run = load_run(trained)
+    other = [{**one, "spec": {**one["spec"], "seed": 1}} for one in run.records]
+    shipping.ship(run, "a")
+    shipping.ship(run, "b")
+    shipping.ship(replace(run, records=tuple(other)), "of-another-seed")
+    assert [came_from(sets) for sets in ("a,b", "b, a", "b,auto")] == [
+        "a/cunet",
+        "b/cunet",
+        "b/cunet",
+    ]
+    assert came_from("of-another-seed,b") == "b/cunet"
+    assert came_from("of-another-seed") is came_from(",") is None
+    with pytest.raises(BenchError, match=r"no set of checkpoints named .tine."):
+        study("checkpoints=a,tine")
+
+
 def test_weights_that_changed_are_not_taken(trained, checkpoints, tmp_path):
     shipping.ship(load_run(trained), "tiny")
     cell = train_backbone(study("checkpoints=tiny"), "cunet")
