@@ -13,14 +13,16 @@ from bench.report.rows import RunLike, plural
 from bench.report.verdicts import Label, Verdict, direction, known, missing, under
 
 ONE_STEP = ", one step"
-U_NET, C_U_NET = NETWORKS = ("Diff U-Net", "Diff cU-Net")
+DIFF = "Diff "
+"""Rows of diffusion networks begin with it, as the paper's do."""
+U_NET, C_U_NET = NETWORKS = (f"{DIFF}U-Net", f"{DIFF}cU-Net")
 PAIRS = (
     NETWORKS,
     (U_NET + ONE_STEP, C_U_NET + ONE_STEP),
     (U_NET, "BM3D"),
     (C_U_NET, "BM3D"),
 )
-"""Rows that are compared image by image."""
+"""Rows that every table compares image by image."""
 Key = tuple[int, str]
 """Noising step and metric."""
 
@@ -84,6 +86,13 @@ def leaders(found: Sequence[Method], key: Key) -> list[bool]:
 def _tie(a: Method, b: Method, key: Key) -> bool:
     found = gap(a, b, key)
     return found is not None and found[1] <= 0 <= found[2]
+
+
+def compared(found: Sequence[Method]) -> list[tuple[str, str]]:
+    """Return which rows to compare: `PAIRS`, and what other network there is with the cU-Net."""
+    labels = [method.label for method in found]
+    others = [x for x in labels if x.startswith(DIFF) and not x.endswith(ONE_STEP)]
+    return [*PAIRS, *((label, C_U_NET) for label in others if label not in NETWORKS)]
 
 
 def duels(found: Sequence[Method], levels: Sequence[int], pair: tuple[str, str]) -> list[Duel]:

@@ -10,7 +10,7 @@ from bench.report.comparison import Value
 from bench.report.perception import points
 from bench.report.restoration import DEFAULT_ESTIMATE, Block
 from bench.report.table4 import blocks, denoised, label_of, methods, table4
-from bench.report.table4_pairs import Method, duel_note, duels, leaders
+from bench.report.table4_pairs import PAIRS, Method, compared, duel_note, duels, leaders
 from bench.report.verdicts import Label
 
 SSIM = (50, "ssim")
@@ -189,6 +189,20 @@ def test_duels_are_fought_image_by_image(key, gap, winner):
     assert counts[winner] in note and note.endswith(f"{winner or 'a tie'}.")
     assert duels([ours], [50], pair) == [] and duels([ours, theirs], [150], pair) == []
     assert duel_note([]) == ""
+
+
+def test_every_other_network_is_compared_with_the_cunet():
+    labels = [
+        "BM3D",
+        "Diff U-Net",
+        "Diff cU-Net",
+        "Diff discrete-tied",
+        "Diff discrete-tied, one step",
+    ]
+    assert compared([method(label, [0.5]) for label in labels]) == [
+        *PAIRS,
+        ("Diff discrete-tied", "Diff cU-Net"),
+    ]
 
 
 def test_a_run_tells_who_wins(run):
