@@ -99,7 +99,7 @@ def _made(run: Run, record: Record, scratch: Path, names: tuple[str, str]) -> sh
     made = {part: record["made"][part] for part in ("machine", "versions", "device")}
     (row,) = record["rows"]
     one = shipped.Shipped(name, network, record["spec"], files, row, made)
-    (folder / "card.md").write_text(_card(one, (folder / shipped.WEIGHTS).stat().st_size))
+    (folder / "card.md").write_text(card(one, (folder / shipped.WEIGHTS).stat().st_size))
     return one
 
 
@@ -185,13 +185,14 @@ def _told(training: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(training.items()))
 
 
-def _card(one: shipped.Shipped, size: int) -> str:
+def card(one: shipped.Shipped, size: int) -> str:
     """Return a network's card: what it is, of what data, how it was made, what it cannot."""
     spec, training, data = one.spec, one.spec["training"], one.spec["dataset"]
     dataset = build(Kind.DATASET, data["name"], image_size=data["image_size"])
     denoiser = spec.get("denoiser") or spec["generator"]
     recipe = f"{_told(training)}{_begun(spec)}"
     noise = f", at {spec['noise']['name']}" if "noise" in spec else ""
+    width = f" --set scale={one.width:g}" if "recipe" in denoiser else ""
     machine = one.made["machine"]
     where = f"{', '.join(machine['gpu'])}" if one.made["device"] == "cuda" else machine["cpu"]
     return f"""# {one.name}
@@ -209,7 +210,7 @@ def _card(one: shipped.Shipped, size: int) -> str:
 - **File**: `weights.safetensors`, {size / 2**20:.1f} MiB, half precision, sha256
   `{one.files[shipped.WEIGHTS]}`.
 - **Use**: `python -m bench run all --budget small --dataset {data["name"]} --set
-  image_size={data["image_size"]} --checkpoint {one.set}`; what it measures is the loss of these
-  rounded weights beside the one above.
+  image_size={data["image_size"]}{width} --checkpoint {one.set}`; what it measures is the loss of
+  these rounded weights beside the one above.
 - **Not for**: anything but comparing architectures. It saw one small data set for a short time.
 """

@@ -343,6 +343,7 @@ def test_a_card_tells_what_a_person_must_know(trained, checkpoints):
     (entry,) = shipped.entries()
     for word in ("cunet", "1x16x16", "CC BY 4.0", "3 updates", entry.files["weights.safetensors"]):
         assert word in text
+    assert "--set image_size=16 --set scale=0.0625 --checkpoint tiny`" in " ".join(text.split())
     again = shipping.ship(load_run(trained), "tiny")
     assert again == [card] and len(shipped.entries()) == 1
     (line,) = (one for one in listing().splitlines() if "tiny/cunet" in one)
@@ -358,6 +359,7 @@ def test_every_network_of_the_package_is_what_its_index_says():
     for entry in shipped.entries():
         for name in entry.files:
             size += entry.file(name).stat().st_size
-        assert (entry.folder / "card.md").exists()
+        card = shipping.card(entry, entry.file(shipped.WEIGHTS).stat().st_size)
+        assert (entry.folder / "card.md").read_text() == card
     assert size <= shipping.MOST_BYTES
     assert listing() == shipping.contents(shipped.entries())
