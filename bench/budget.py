@@ -92,8 +92,7 @@ class Budget(Settings):
     backbones: Annotated[tuple[Word, ...], Field(min_length=1)] = ("unet", "cunet")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoints: Word = ""
-    """Sets of trained networks of the package to take from, the first that has one before the next
-    (`a,b`); `auto`: what fits; nothing: to train."""
+    """Sets of trained networks to take, in order (`a,b`); `auto`: what fits; nothing: to train."""
     micro_batch: Count = 50
     """Images per network call wherever quality is measured; fixed and padded."""
     cell_limit_s: Seconds = 7 * 24 * 3600.0
