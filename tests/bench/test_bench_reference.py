@@ -11,13 +11,21 @@ from bench.registry import build
 from bench.runs import load_run
 
 HOME = Path(__file__).resolve().parents[2]
-FACES = ("--settings", str(HOME / "docs" / "settings" / "celeba-32.toml"))
+
+
+def of_file(name):
+    return ("--settings", str(HOME / "docs" / "settings" / f"{name}.toml"))
 
 
 @pytest.mark.parametrize(
-    ("run", "dataset", "settings"), [("mnist-small", "mnist", ()), ("celeba-32", "celeba", FACES)]
+    ("run", "dataset", "width", "settings"),
+    [
+        ("mnist-small", "mnist", 0.5, ()),
+        ("celeba-32", "celeba", 0.5, of_file("celeba-32")),
+        ("imagenet-church-32", "imagenet-church", 0.25, of_file("imagenet-church-32")),
+    ],
 )
-def test_a_checkpoint_gives_a_committed_cell_again(run, dataset, settings, tmp_path):
+def test_a_checkpoint_gives_a_committed_cell_again(run, dataset, width, settings, tmp_path):
     try:
         build(Kind.DATASET, dataset, image_size=32).manifest()
     except Missing as missing:
@@ -26,7 +34,7 @@ def test_a_checkpoint_gives_a_committed_cell_again(run, dataset, settings, tmp_p
     label = f"denoise diffusion:cunet {dataset} sigmoid t=150"
     words = ["run", "table4", "--budget", "small", *settings, "--only", label, "--out", str(out)]
     assert run_command_line(words) == 0
-    ours, theirs = (row_of(load_run(folder), label) for folder in (out, committed))
+    ours, theirs = (row_of(load_run(folder), label, width) for folder in (out, committed))
     assert ours["n"] == theirs["n"] == 64
     # Another processor sums in another order, no more: an image's PSNR moves by far less than this.
     for score, tolerance in (("mse", 1e-6), ("ssim", 1e-4), ("lpips", 1e-4)):
@@ -39,8 +47,8 @@ def test_a_checkpoint_gives_a_committed_cell_again(run, dataset, settings, tmp_p
         assert ours[metric] == pytest.approx(shown, rel=1e-3)
 
 
-def row_of(run, label):
+def row_of(run, label, width):
     (record,) = (one for one in run.records if one["label"] == label)
-    assert record["spec"]["denoiser"]["scale"] == 0.5
+    assert record["spec"]["denoiser"]["scale"] == width
     (row,) = record["rows"]
     return row
