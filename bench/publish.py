@@ -1,11 +1,13 @@
 """Copying a run to where it can be committed: records, tables, page and figures, without its files.
 
 Weights and samples stay behind; the records keep their hashes. So do pictures of data sets whose
-licence does not let them be passed on.
+licence does not let them be passed on, and the name of the folder that the run was in.
 """
 
 import os
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from bench.api import BenchError, Kind, StorageError
@@ -18,6 +20,8 @@ from bench.runs import MISSING, Run, write_manifest
 FIGURES = ("*.png", "*.svg")
 OPEN = ("CC BY", "MIT", "none needed")
 """How a licence begins that lets pictures be passed on."""
+OUT = re.compile(r" --out[ =]\S+")
+"""Names a folder that others do not have."""
 
 
 def publish(run: Run, name: str, root: Path) -> list[Path]:
@@ -41,9 +45,8 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)
         _copy(run, *made)
-        closed = [] if run.manifest.get("reference") else _closed(run)
-        if closed:
-            _without_pictures(run, *made, closed)
+        if not run.manifest.get("reference"):
+            run = _for_others(run, *made)
         manifest = {**run.manifest, "store": ".", "report": back, "reference": True}
         write_manifest(made[0], manifest)
         for new, folder in zip(made, (results, reports), strict=True):
@@ -72,6 +75,17 @@ def _copy(run: Run, results: Path, reports: Path) -> None:
             shutil.copyfile(figure, reports / "figures" / figure.name)
 
 
+def _for_others(run: Run, results: Path, reports: Path) -> Run:
+    """Return the run as others may have it; write its page anew where that is not as it was."""
+    command, closed = str(run.manifest.get("command", "")), _closed(run)
+    told = OUT.sub("", command)
+    if told != command:
+        run = replace(run, manifest={**run.manifest, "command": told})
+    if closed or told != command:
+        _written_anew(run, results, reports, closed)
+    return run
+
+
 def _closed(run: Run) -> list[str]:
     """Return the data sets of a run whose pictures may not be passed on."""
     specs = [record["spec"].get("dataset") for record in run.records]
@@ -83,8 +97,8 @@ def _closed(run: Run) -> list[str]:
     ]
 
 
-def _without_pictures(run: Run, results: Path, reports: Path, closed: list[str]) -> None:
-    """Write the page and its figures anew, without pictures of these data sets."""
+def _written_anew(run: Run, results: Path, reports: Path, closed: list[str]) -> None:
+    """Write the page and its figures anew, without pictures of the closed data sets."""
     figures, tables = reports / "figures", results / "tables"
     for path in figures.iterdir():
         path.unlink()

@@ -18,12 +18,18 @@ FAST = ["--set", "timing.repeats=3", "--workers", "1"]
 
 def test_a_published_run_is_whole_without_its_files(toys, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert run_command_line(["run", "toys", "--out", "out", *FAST]) == 0
+    words = ["run", "toys", "--out", "out", *FAST]
+    monkeypatch.setattr("sys.argv", ["bench", *words])
+    assert run_command_line(words) == 0
+    assert "--out out" in Path("out/run.json").read_text()
     assert run_command_line(["publish", "out", "toys-once"]) == 0
     results = tmp_path / "results" / "reference" / "toys-once"
     reports = tmp_path / "reports" / "reference" / "toys-once"
     assert (results / "tables" / "table1.md").exists() and (reports / "report.html").exists()
     assert not (results / "files").exists()
+    for path in (results / "run.json", reports / "report.md", reports / "report.html"):
+        text = path.read_text()
+        assert "python -m bench run toys" in text and "--out out" not in text
     assert bench.load(results)["value"].tolist() == bench.load("out")["value"].tolist()
     assert run_command_line(["check", str(results)]) == 0
     record = next((results / "cells").glob("*.json"))
