@@ -4,7 +4,6 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 """
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from bench.commands.planning import plan
 from bench.commands.running import run
 from bench.commands.score import score
 from bench.options import JsonOption, OutOption, StoreOption
-from bench.shared.address import without_secrets
+from bench.provenance import command
 from bench.stopping import EXIT_INTERRUPTED, interrupting
 
 EXIT_USAGE, EXIT_IO = 2, 74
@@ -198,8 +197,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
-    words = without_secrets(shlex.join(arguments))
-    print(f"bench: interrupted; go on with: python -m bench {words}", file=sys.stderr)
+    print(f"bench: interrupted; go on with: {command(arguments)}", file=sys.stderr)
     return EXIT_INTERRUPTED
 
 

@@ -3,8 +3,9 @@
 import functools
 import importlib.metadata
 import platform
+import shlex
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,6 @@ def git() -> dict[str, Any]:
     return {"commit": ask("rev-parse", "HEAD") or "none", "changed": bool(ask("status", "-s"))}
 
 
-def command() -> str:
+def command(arguments: Sequence[str]) -> str:
     """Return the command line as a person would type it, without passwords in addresses."""
-    return without_secrets(" ".join(["python -m bench", *sys.argv[1:]]))
+    return without_secrets(f"python -m bench {shlex.join(arguments)}")

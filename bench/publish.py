@@ -20,7 +20,7 @@ from bench.runs import MISSING, Run, write_manifest
 FIGURES = ("*.png", "*.svg")
 OPEN = ("CC BY", "MIT", "none needed")
 """How a licence begins that lets pictures be passed on."""
-OUT = re.compile(r" --out[ =]\S+")
+OUT = re.compile(r""" --out[ =](?:'[^']*'|"[^"]*"|\S)+""")
 """Names a folder that others do not have."""
 
 
@@ -77,13 +77,11 @@ def _copy(run: Run, results: Path, reports: Path) -> None:
 
 def _for_others(run: Run, results: Path, reports: Path) -> Run:
     """Return the run as others may have it; write its page anew where that is not as it was."""
-    command, closed = str(run.manifest.get("command", "")), _closed(run)
-    told = OUT.sub("", command)
-    if told != command:
-        run = replace(run, manifest={**run.manifest, "command": told})
-    if closed or told != command:
-        _written_anew(run, results, reports, closed)
-    return run
+    command, closed = run.manifest.get("command", "unknown"), _closed(run)
+    told = replace(run, manifest={**run.manifest, "command": OUT.sub("", command)})
+    if closed or OUT.search(command):
+        _written_anew(told, results, reports, closed)
+    return told
 
 
 def _closed(run: Run) -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -191,7 +192,7 @@ class Session:
             "merkle_root": merkle.root({k: r["checksum"] for k, r in records.items()}),
         }
         dates = {
-            "command": provenance.command(),
+            "command": provenance.command(sys.argv[1:]),
             "started": started,
             "seconds": round(seconds, 1),
         }

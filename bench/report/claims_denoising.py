@@ -9,13 +9,12 @@ from bench.named_options import options_of
 from bench.report import perception
 from bench.report import restoration as r
 from bench.report.evidence import NOTHING, Evidence, gathered, share
-from bench.report.names import printed
 from bench.report.paired import paired_mean, separate
 from bench.report.paper import lookup
 from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of
 from bench.report.table2 import Restorations
 from bench.report.table4 import LEVELS, TRAINED, blocks, every_denoised, methods
-from bench.report.table4_pairs import Key, Method, gap
+from bench.report.table4_pairs import Key, Method, diffusion_row, gap
 from bench.report.verdicts import Label, Verdict, direction, under
 
 LEARNT = ("conv-ae", "dncnn")
@@ -62,7 +61,7 @@ def generalises(run: RunLike) -> Evidence:
     One comparison for each network, rival, noise level and metric of Table 4.
     """
     found = methods(run, blocks(run)[0])
-    labels = [f"Diff {printed(name)}" for name in PAIR]
+    labels = [diffusion_row(name) for name in PAIR]
     nets = [m for m in found if m.label in labels and m.scores]
     rivals = [m for m in found if m.scores and _general(m)]
     if len(nets) < len(PAIR) or not rivals:

@@ -5,7 +5,7 @@ from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
 from bench.report.evidence import NOTHING, Evidence, gathered
 from bench.report.latency import Latency, latency_of, timings
-from bench.report.names import PAPER_RECIPE, printed
+from bench.report.names import PAPER_RECIPE
 from bench.report.paired import (
     Triple,
     paired_jackknife,
@@ -19,6 +19,7 @@ from bench.report.rows import RunLike, listed, plural, text_of
 from bench.report.table1 import unlike_paper
 from bench.report.table2 import Restorations
 from bench.report.table4 import blocks, methods
+from bench.report.table4_pairs import diffusion_row
 from bench.report.verdicts import Verdict, direction, magnitude, missing, under
 
 
@@ -193,7 +194,7 @@ def best_at(run: RunLike, backbone: str, t: int, metrics: tuple[str, ...]) -> Ev
     """Return whether a network's restoration beats every other method of Table 4 at a level."""
     block = blocks(run)[0]
     found = methods(run, block)
-    mine = next((m for m in found if m.label == f"Diff {printed(backbone)}"), None)
+    mine = next((m for m in found if m.label == diffusion_row(backbone)), None)
     if mine is None or not all((t, metric) in mine.scores for metric in metrics):
         return NOTHING
     unlike = r.unlike_paper(run, mine.rows[t])

@@ -15,6 +15,7 @@ from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
 from bench.report.sheet import GAP, LINE, Sheet
 from bench.report.table4 import denoised
+from bench.report.table4_pairs import diffusion_row
 
 IMAGES = 2
 """Images per noise level in the comparison."""
@@ -98,7 +99,7 @@ def _columns(run: RunLike, block: r.Block, t: int, classics: pd.DataFrame) -> li
         shown += _first(run, images, here, shown)
         kind = "best_lpips" if "best_lpips" in images else "best_ssim"
         if kind in images:
-            shown.append(Shown(f"Diff {printed(backbone)}", images[kind], _scores(images, kind)))
+            shown.append(Shown(diffusion_row(backbone), images[kind], _scores(images, kind)))
     return shown
 
 

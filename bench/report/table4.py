@@ -21,7 +21,7 @@ from bench.report.rows import (
     text_of,
     true,
 )
-from bench.report.table4_pairs import DIFF, NETWORKS, ONE_STEP, Method
+from bench.report.table4_pairs import NETWORKS, ONE_STEP, Method, diffusion_row
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
 
 NAME = "table4"
@@ -103,7 +103,7 @@ def _scores(row: pd.Series) -> dict[str, c.Value]:
 def label_of(denoiser: str, trained: str = "-") -> str:
     """Return how a row of Table 4 is called."""
     if denoiser.startswith(DIFFUSION):
-        return f"{DIFF}{printed(denoiser.removeprefix(DIFFUSION))}{ONE_STEP}"
+        return diffusion_row(denoiser.removeprefix(DIFFUSION)) + ONE_STEP
     name, options = options_of(denoiser)
     sigma = options.pop(ASSUMED, None)
     words = [printed("+".join([name, *(f"{k}={v}" for k, v in options.items())]))]
@@ -144,7 +144,7 @@ def _protocol(here: pd.DataFrame, by_level: dict[int, pd.Series], trained: str) 
 
 def _diffusion(found: dict[tuple[int, str, str], r.Best], backbone: str) -> Method:
     mine = {(t, m): best for (t, b, m), best in found.items() if b == backbone}
-    label = f"{DIFF}{printed(backbone)}"
+    label = diffusion_row(backbone)
     return Method(
         label,
         label if label in NETWORKS else None,

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report import restoration as r
+from bench.report.names import printed
 from bench.report.paired import Triple, paired_mean, separate
 from bench.report.paper import Printed
 from bench.report.rows import RunLike, plural
@@ -15,7 +16,14 @@ from bench.report.verdicts import Label, Verdict, direction, known, missing, und
 ONE_STEP = ", one step"
 DIFF = "Diff "
 """Rows of diffusion networks begin with it, as the paper's do."""
-U_NET, C_U_NET = NETWORKS = (f"{DIFF}U-Net", f"{DIFF}cU-Net")
+
+
+def diffusion_row(backbone: str) -> str:
+    """Return how the row of a diffusion network's samples is called."""
+    return f"{DIFF}{printed(backbone)}"
+
+
+U_NET, C_U_NET = NETWORKS = (diffusion_row("unet"), diffusion_row("cunet"))
 PAIRS = (
     NETWORKS,
     (U_NET + ONE_STEP, C_U_NET + ONE_STEP),

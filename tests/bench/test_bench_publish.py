@@ -1,3 +1,4 @@
+import html
 import shutil
 from pathlib import Path
 
@@ -18,19 +19,19 @@ FAST = ["--set", "timing.repeats=3", "--workers", "1"]
 
 def test_a_published_run_is_whole_without_its_files(toys, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["run", "toys", "--out", "out", *FAST]
+    words = ["run", "toys", "--out", "my run", *FAST]
     monkeypatch.setattr("sys.argv", ["bench", *words])
     assert run_command_line(words) == 0
-    assert "--out out" in Path("out/run.json").read_text()
-    assert run_command_line(["publish", "out", "toys-once"]) == 0
+    assert "--out 'my run'" in Path("my run/run.json").read_text()
+    assert run_command_line(["publish", "my run", "toys-once"]) == 0
     results = tmp_path / "results" / "reference" / "toys-once"
     reports = tmp_path / "reports" / "reference" / "toys-once"
     assert (results / "tables" / "table1.md").exists() and (reports / "report.html").exists()
     assert not (results / "files").exists()
     for path in (results / "run.json", reports / "report.md", reports / "report.html"):
-        text = path.read_text()
-        assert "python -m bench run toys" in text and "--out out" not in text
-    assert bench.load(results)["value"].tolist() == bench.load("out")["value"].tolist()
+        text = html.unescape(path.read_text())
+        assert "python -m bench run toys" in text and "--out 'my run'" not in text
+    assert bench.load(results)["value"].tolist() == bench.load("my run")["value"].tolist()
     assert run_command_line(["check", str(results)]) == 0
     record = next((results / "cells").glob("*.json"))
     record.write_text(record.read_text().replace('"value":', '"value":1'))
@@ -39,7 +40,7 @@ def test_a_published_run_is_whole_without_its_files(toys, tmp_path, monkeypatch,
     assert run_command_line(["publish", str(results), "again"]) == 2
     assert "records are missing" in capsys.readouterr().err
     for name in ("../elsewhere", "", ".", "..", "a/b", ".hidden"):
-        assert run_command_line(["publish", "out", name]) == 2
+        assert run_command_line(["publish", "my run", name]) == 2
 
 
 def test_what_was_published_stays_until_the_new_is_whole(tmp_path, monkeypatch, capsys):
