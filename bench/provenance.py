@@ -147,4 +147,4 @@ def git() -> dict[str, Any]:
 
 def command(arguments: Sequence[str]) -> str:
     """Return the command line as a person would type it, without passwords in addresses."""
-    return without_secrets(f"python -m bench {shlex.join(arguments)}")
+    return f"python -m bench {shlex.join(map(without_secrets, arguments))}"
