@@ -22,7 +22,7 @@ TRIALS = {
     "bm3d": "import numpy, bm3d; bm3d.bm3d(numpy.eye(16), 0.1)",
 }
 """What is tried in a process of its own: compiled code may end its process."""
-TRIAL_S = 7.0
+TRIAL_S = 15.0
 TOOLS = {
     "pytest": "runs the tests",
     "tox": "runs them in fresh environments",

@@ -114,7 +114,7 @@ def test_the_same_code_has_not_regressed(compared):
 
 
 def test_slower_code_and_more_memory_regress_and_nothing_else(project, compared):
-    project.write(CODE.replace("0.001", "0.004"))
+    project.write(CODE.replace("0.001", "0.01"))
     project.commit()
     code, lines, _, _ = compared(against="HEAD~1")
     assert code == 3
