@@ -17,7 +17,6 @@ from bench.commands.planning import plan
 from bench.commands.running import run
 from bench.commands.score import score
 from bench.options import JsonOption, OutOption, StoreOption
-from bench.provenance import command
 from bench.stopping import EXIT_INTERRUPTED, interrupting
 
 EXIT_USAGE, EXIT_IO = 2, 74
@@ -197,6 +196,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _interrupted(arguments: Sequence[str]) -> int:
+    from bench.provenance import command
+
     print(f"bench: interrupted; go on with: {command(arguments)}", file=sys.stderr)
     return EXIT_INTERRUPTED
 
