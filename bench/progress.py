@@ -31,6 +31,8 @@ class Display(Listener):
         self._total = len(plan)
         self._count = 0
         self._measured = 0
+        self._waits = False
+        """Whether a cell waits for other runs, and people know."""
         self._lock = threading.Lock()
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
@@ -58,9 +60,24 @@ class Display(Listener):
         """Cells that had to be measured."""
         return self._measured
 
+    def waiting(self, planned: Planned) -> None:
+        """Say so, once for all cells that wait for the same reason."""
+        with self._lock:
+            told, self._waits = self._waits, True
+        if not told:
+            what = "another run's timing ends"
+            if planned.cell.timing:
+                what = "nothing else is measured on this machine"
+            self._console.print(
+                f"waiting until {what}, to go on with {_escape(planned.cell.label)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
     def started(self, planned: Planned) -> None:
         """Add a bar."""
         with self._lock:
+            self._waits = False
             label = f"  {planned.cell.label}"
             self._tasks[planned.key] = self._progress.add_task(label, total=None)
 

@@ -5,6 +5,8 @@ executor's.
 """
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -29,6 +31,9 @@ from bench.store import Record, Store
 class Listener:
     """Hears what happens; the base class ignores it. What it raises is ignored too."""
 
+    def waiting(self, planned: Planned) -> None:
+        """A cell's turn has come, but other runs keep its machine busy."""
+
     def started(self, planned: Planned) -> None:
         """A cell has begun."""
 
@@ -42,6 +47,8 @@ class Listener:
         """The run winds up: nothing more begins."""
 
 
+TOLD_AFTER_S = 2.0
+"""How long a cell waits for other runs before people are told."""
 MOST_AT_ONCE = 4096
 """Seats that are used, at most: each has a thread that waits."""
 FILES_OF_CELL, FILES_OF_RUN = 4, 128
@@ -166,7 +173,7 @@ class Runner:
 
         @contextlib.contextmanager
         def taken() -> Iterator[Seat]:
-            with self._where.seat(planned, self._go_on) as seat:
+            with self._where.seat(planned, self._patience(planned)) as seat:
                 if self._shown.is_first(planned.key):
                     self._tell(self.listener.started, planned)
                 yield seat
@@ -187,6 +194,20 @@ class Runner:
         """Tell the listener; what is shown, or cannot be, is no reason to lose a cell."""
         with contextlib.suppress(Exception):
             hear(*about)
+
+    def _patience(self, planned: Planned) -> Callable[[], None]:
+        """Return what a cell calls while it waits for its seat: of a long wait people are told."""
+        since, told = math.inf, False
+
+        def go_on() -> None:
+            nonlocal since, told
+            self._go_on()
+            since = min(since, now := time.monotonic())
+            if not told and now - since > TOLD_AFTER_S:
+                told = True
+                self._tell(self.listener.waiting, planned)
+
+        return go_on
 
     def _go_on(self) -> None:
         """Raise once the run is being stopped: what waits must not begin."""

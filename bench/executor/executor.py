@@ -84,7 +84,8 @@ class Executor(Protocol):
 
         Args:
             planned: The cell.
-            go_on: Called again and again while waiting; raises to give up.
+            go_on: Called again and again while other runs keep the place busy; raises to give up,
+                and tells people where it takes long.
         """
         ...
 

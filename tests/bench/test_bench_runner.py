@@ -1,14 +1,19 @@
+import io
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+from rich.console import Console
 
+from bench import runner
 from bench.api import BenchError
 from bench.budget import load_budget
 from bench.locks import machine_lock
 from bench.plan import make_plan, study_for
+from bench.progress import Display
 from bench.runner import Listener, Runner
 from bench.store import Store
 
@@ -164,3 +169,37 @@ def test_a_cell_that_waits_for_the_machine_can_be_called_off(toys, plan_of, tmp_
     with machine_lock(alone=True), pytest.raises(KeyboardInterrupt):
         threading.Timer(0.5, runner.wind_up).start()
         runner.run(plan)
+
+
+@pytest.mark.parametrize(
+    ("timing", "alone", "said"),
+    [
+        (True, False, "until nothing else is measured on this machine, to go on with toy"),
+        (False, True, "until another run's timing ends, to go on with toy"),
+    ],
+)
+def test_who_waits_for_another_run_is_told_once(
+    toys, plan_of, tmp_path, monkeypatch, timing, alone, said
+):
+    monkeypatch.setattr(runner, "TOLD_AFTER_S", 0.2)
+    plan = plan_of(*[toys.number(number, timing=timing) for number in (1, 2)])
+    screen = io.StringIO()
+    with ThreadPoolExecutor() as threads, Display(Console(file=screen), plan) as display:
+        with machine_lock(alone=alone):
+            measuring = Runner(Store(tmp_path / "store"), workers=2, listener=display)
+            future = threads.submit(measuring.run, plan)
+            while "waiting" not in screen.getvalue():
+                assert not future.done()
+                time.sleep(0.05)
+        records = future.result()
+    assert {record["status"] for record in records.values()} == {"ok"}
+    assert screen.getvalue().count("waiting") == 1
+    assert screen.getvalue().startswith(f"waiting {said}")
+
+
+def test_who_has_the_machine_hears_of_no_waiting(toys, plan_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "TOLD_AFTER_S", 0.0)
+    plan, screen = plan_of(toys.number(1, timing=True)), io.StringIO()
+    with Display(Console(file=screen), plan) as display:
+        Runner(Store(tmp_path / "store"), listener=display).run(plan)
+    assert "waiting" not in screen.getvalue()
