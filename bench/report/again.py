@@ -1,9 +1,10 @@
 """The command that measures a part of a run again: the run's own, asked for less."""
 
 import glob
+import itertools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from bench.report.rows import RunLike
@@ -56,17 +57,41 @@ CONTRACTS: Mapping[str, str] = MappingProxyType(
 ON_GPU = frozenset({"gpu-solvers"})
 ABLATIONS = "cunet,cunet-no-attention,cunet-no-residual,cunet-no-attention-no-residual"
 """The networks of Appendix C, which no run trains unless it is told to."""
+NETWORKS = "backbones="
+"""The setting that says which networks."""
 
 
-def claim_again(run: RunLike, claim: str) -> str:
-    """Return the command that decides one claim of the paper under this run's settings."""
+def claim_again(run: RunLike, claim: str, *, missing: bool = False) -> str:
+    """Return the command that decides one claim of the paper under this run's settings.
+
+    Args:
+        run: The run.
+        claim: Its id.
+        missing: Whether the run lacks what decides it. A run of other networks than the pair would
+            lack it every time: then the networks are those that its budget or its file names.
+    """
     if claim in CONTRACTS:
         return CONTRACTS[claim]
     experiment, only = CLAIMS.get(claim, ("theory", ""))
-    command = again(run, [experiment], only)
-    if claim in ON_GPU:
-        return f"{command} --device cuda"
-    return f"{command} --set backbones={ABLATIONS}" if claim == "ablation" else command
+    if claim == "ablation":
+        return f"{again(run, [experiment], only, drop=_networks)} --set {NETWORKS}{ABLATIONS}"
+    command = again(run, [experiment], only, drop=_no_pair if missing else _nothing)
+    return f"{command} --device cuda" if claim in ON_GPU else command
+
+
+def _nothing(option: Sequence[str]) -> bool:
+    return False
+
+
+def _networks(option: Sequence[str]) -> bool:
+    """Return whether an option, with its value, names the networks of a run."""
+    return option[0].startswith("--set") and option[-1].removeprefix("--set=").startswith(NETWORKS)
+
+
+def _no_pair(option: Sequence[str]) -> bool:
+    """Return whether an option names networks that the paper's pair is not among."""
+    named = option[-1].rpartition(NETWORKS)[2].split(",")
+    return _networks(option) and not {"unet", "cunet"} <= set(named)
 
 
 def is_counted(claim: str) -> bool:
@@ -83,13 +108,20 @@ def cell_again(run: RunLike, label: str) -> str:
     return f"{whole} --out again" if whole else ""
 
 
-def again(run: RunLike, experiments: Sequence[str], only: str = "") -> str:
+def again(
+    run: RunLike,
+    experiments: Sequence[str],
+    only: str = "",
+    *,
+    drop: Callable[[Sequence[str]], bool] = _nothing,
+) -> str:
     """Return a run's command for other experiments and cells; "" where it is no such command.
 
     Args:
         run: The run.
         experiments: What to run; what the run ran where there are none.
         only: A pattern of labels; without one and without experiments the run's own.
+        drop: Whether an option, with its value, is left out.
     """
     try:
         words = shlex.split(str(run.manifest.get("command") or ""))
@@ -100,15 +132,17 @@ def again(run: RunLike, experiments: Sequence[str], only: str = "") -> str:
         if not experiments:
             return ""
     left_out = [word for word in LEFT_OUT if experiments or only or word != "--only"]
-    named, options = _parted(words[len(RUN) :], left_out)
-    parts = [*RUN, *(experiments or named), *options, *(["--only", only] if only else [])]
+    named, options = _parted(words[len(RUN) :])
+    kept = [one for one in options if one[0].partition("=")[0] not in left_out and not drop(one)]
+    only_these = ["--only", only] if only else []
+    parts = [*RUN, *(experiments or named), *itertools.chain(*kept), *only_these]
     return " ".join(quoted(part) for part in parts)
 
 
-def _parted(words: Sequence[str], left_out: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names of experiments and the options that are kept."""
+def _parted(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Return the names of experiments and the options, each with its value."""
     named: list[str] = []
-    options: list[str] = []
+    options: list[list[str]] = []
     rest = iter(words)
     for word in rest:
         if not word.startswith("-"):
@@ -117,7 +151,7 @@ def _parted(words: Sequence[str], left_out: Sequence[str]) -> tuple[list[str], l
         group = [word]
         if word not in FLAGS and "=" not in word:
             group += [value for value in [next(rest, None)] if value is not None]
-        options += [] if word.partition("=")[0] in left_out else group
+        options.append(group)
     return named, options
 
 

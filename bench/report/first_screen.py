@@ -48,7 +48,8 @@ def markdown(*runs: RunLike) -> str:
     for name in HEADLINE:
         place = min(range(len(judged)), key=lambda i: _rank(judged[i][name]))
         used.add(place)
-        rows.append(_row(judged[place][name], paper[name], claim_again(fixed[place], name)))
+        claim = judged[place][name]
+        rows.append(_row(claim, paper[name], _command(fixed[place], claim)))
     header = ("The paper says", "Its number", "Here", "N", "Verdict and cause", "Run it")
     first = min(range(len(judged)), key=lambda i: _rank(judged[i][SPEED]))
     parts = [
@@ -72,8 +73,12 @@ def _answer(run: RunLike, claim: Claim) -> str:
     return (
         f"**Is the cU-Net faster? {escape_markdown(verdict_words(claim).capitalize())}:** "
         f"{escape_markdown(found)}, on {escape_markdown(machine(run))}. "
-        f"Run it: {code(claim_again(run, SPEED))}\n"
+        f"Run it: {code(_command(run, claim))}\n"
     )
+
+
+def _command(run: RunLike, claim: Claim) -> str:
+    return claim_again(run, claim.id, missing=claim.verdict.label is Label.MISSING)
 
 
 def _about(run: RunLike) -> str:

@@ -35,6 +35,7 @@ from bench.report.rows import (
 )
 from bench.report.selfcheck import selfcheck
 from bench.report.side_by_side import side_by_side
+from bench.report.verdicts import Label
 
 TEMPLATE = "page.html.j2"
 PARTS = ("page.css", "page.js")
@@ -53,8 +54,8 @@ def write_pages(
 ) -> list[Path]:
     """Write report.html and report.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = facts_of(run)
     judged = claims(run, tables)
+    facts = facts_of(run, judged)
     html = render(facts, judged, tables, drawn, panels=panels(run))
     page, text = folder / "report.html", folder / "report.md"
     page.write_text(html, encoding="utf-8", newline="\n")
@@ -68,8 +69,9 @@ def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
-def facts_of(run: RunLike) -> dict[str, Any]:
-    """Return what a reader must know about a run beside its numbers."""
+def facts_of(run: RunLike, judged: Sequence[Claim] = ()) -> dict[str, Any]:
+    """Return what a reader must know about a run beside its numbers, and its verdicts."""
+    missing = {claim.id for claim in judged if claim.verdict.label is Label.MISSING}
     m = run.manifest
     versions: Mapping[str, Any] = m.get("versions") or {}
     git: Mapping[str, Any] = m.get("git") or {}
@@ -83,7 +85,7 @@ def facts_of(run: RunLike) -> dict[str, Any]:
         "machine": machine(run),
         "command": str(m.get("command", "unknown")),
         "commands": {
-            name: claim_again(run, name)
+            name: claim_again(run, name, missing=name in missing)
             for name, why in published("claims")[["id", "why"]].to_numpy()
             if not why
         },

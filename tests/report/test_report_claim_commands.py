@@ -10,9 +10,10 @@ import pytest
 from report_builder import FakeRun
 
 from bench.checked import Holds
-from bench.report.again import CONTRACTS, again, claim_again
+from bench.report.again import ABLATIONS, CONTRACTS, RUN, again, claim_again
 from bench.report.claims import claims
 from bench.report.claims_theory import PARTS, SAID, THEORY, judge, part_of
+from bench.report.page import facts_of
 from bench.report.paper import published
 from bench.report.theory import findings
 from bench.report.verdicts import Label
@@ -98,6 +99,35 @@ def test_the_whole_command_keeps_the_pattern_and_a_claims_does_not():
     run = FakeRun({"command": command}, None, HOME)
     assert again(run, []) == "python -m bench run table1 theory --set a=1 --only '[!s]*'"
     assert "[!s]" not in claim_again(run, "converges-faster")
+
+
+@pytest.mark.parametrize("spelt", ["--set backbones={}", "--set=backbones={}"])
+def test_a_run_without_the_pair_lacks_what_decides_a_claim_on_the_pair(spelt):
+    def command(networks, claim, **how):
+        words = f"{' '.join(RUN)} table2 {spelt.format(networks)} --set a=1 --out x"
+        return claim_again(FakeRun({"command": words}, None, HOME), claim, **how)
+
+    assert command("cunet,cunet-no-skip", "ssim-unet", missing=True) == (
+        "python -m bench run table2 --set a=1"
+    )
+    other = spelt.format("cunet,cunet-no-skip")
+    assert command("cunet,cunet-no-skip", "ssim-psnr") == (
+        f"python -m bench run table4 {other} --set a=1"
+    ), "what these networks have decided, they decide again"
+    with_more = spelt.format("cunet,toy,unet")
+    assert with_more in command("cunet,toy,unet", "ssim-unet", missing=True)
+    for missing in (False, True):
+        assert command("unet,cunet", "ablation", missing=missing) == (
+            f"python -m bench run table1 --set a=1 --set backbones={ABLATIONS}"
+        )
+
+
+@pytest.mark.parametrize("name", ["celeba-32-ablation", "mnist-longer"])
+def test_a_missing_claim_of_a_run_of_other_networks_is_not_sent_back_to_them(name):
+    run = load_run(HOME / "results" / "reference" / name)
+    judged = [claim for claim in claims(run) if claim.id == "lpips-cunet"]
+    assert [claim.verdict.label for claim in judged] == [Label.MISSING]
+    assert "backbones" not in facts_of(run, judged)["commands"]["lpips-cunet"]
 
 
 def test_a_claim_of_several_findings_begins_with_how_they_came_out(reference):
