@@ -202,10 +202,14 @@ def continued(cell: Cell, said: str) -> Cell | None:
 
 
 def _fitting(cell: Cell, said: str) -> Shipped | None:
-    """Return the network that a training is of, from the first set asked for that has it."""
+    """Return the network that a training is of, from the first set asked for that has it.
+
+    Of any set, one that did not go on from another: its companions had as many updates.
+    """
     if not (names := _names(said)):
         return None
     fit = [one for one in entries() if one.fits(cell.spec)]
+    fit.sort(key=lambda one: BEGUN in one.spec)
     return next((one for name in names for one in fit if name in (AUTO, one.set)), None)
 
 

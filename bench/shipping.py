@@ -192,7 +192,9 @@ def card(one: shipped.Shipped, size: int) -> str:
     denoiser = spec.get("denoiser") or spec["generator"]
     recipe = f"{_told(training)}{_begun(spec)}"
     noise = f", at {spec['noise']['name']}" if "noise" in spec else ""
-    width = f" --set scale={one.width:g}" if "recipe" in denoiser else ""
+    network = ""
+    if "recipe" in denoiser:  # a backbone: a run may have others
+        network = f" --set scale={one.width:g} --set backbones={denoiser['name'].partition(':')[2]}"
     machine = one.made["machine"]
     where = f"{', '.join(machine['gpu'])}" if one.made["device"] == "cuda" else machine["cpu"]
     return f"""# {one.name}
@@ -209,8 +211,9 @@ def card(one: shipped.Shipped, size: int) -> str:
   there.
 - **File**: `weights.safetensors`, {size / 2**20:.1f} MiB, half precision, sha256
   `{one.files[shipped.WEIGHTS]}`.
-- **Use**: `python -m bench run all --budget small --dataset {data["name"]} --set
-  image_size={data["image_size"]}{width} --checkpoint {one.set}`; what it measures is the loss of
-  these rounded weights beside the one above.
+- **Use**: `--checkpoint {one.set}` takes it in any run of such images and width. The loss of these
+  rounded weights, beside the one above, is measured by `python -m bench run all --budget small
+  --dataset {data["name"]} --set image_size={data["image_size"]}{network} --checkpoint {one.set}
+  --only 'train * {one.name}'`.
 - **Not for**: anything but comparing architectures. It saw one small data set for a short time.
 """

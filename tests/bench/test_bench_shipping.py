@@ -1,6 +1,9 @@
 import json
+import re
+import shlex
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -143,7 +146,7 @@ def test_a_named_set_that_does_not_fit_is_refused(trained, checkpoints):
         study("checkpoints=tiny", "scale=0.5")
 
 
-def test_the_first_set_that_has_a_network_gives_it(trained, checkpoints):
+def test_the_first_set_that_has_a_network_gives_it(trained, checkpoints, monkeypatch):
     def came_from(sets):
         spec = train_backbone(study(f"checkpoints={sets}"), "cunet").spec
         return spec.get("checkpoint", {}).get("name")
@@ -158,6 +161,13 @@ def test_the_first_set_that_has_a_network_gives_it(trained, checkpoints):
         "b/cunet",
         "b/cunet",
     ]
+    went_on = [
+        {**one, "spec": {**one["spec"], "begun": {"name": "a/cunet"}}} for one in run.records
+    ]
+    monkeypatch.setattr(shipping, "_begun", lambda spec: "")
+    shipping.ship(replace(run, records=tuple(went_on)), "a-longer")
+    assert came_from("a-longer") == "a-longer/cunet"
+    assert came_from("auto") == "a/cunet", "its companions had no more updates"
     assert came_from("of-another-seed,b") == "b/cunet"
     assert came_from("of-another-seed") is came_from(",") is None
     with pytest.raises(BenchError, match=r"no set of checkpoints named .tine."):
@@ -343,7 +353,8 @@ def test_a_card_tells_what_a_person_must_know(trained, checkpoints):
     (entry,) = shipped.entries()
     for word in ("cunet", "1x16x16", "CC BY 4.0", "3 updates", entry.files["weights.safetensors"]):
         assert word in text
-    assert "--set image_size=16 --set scale=0.0625 --checkpoint tiny`" in " ".join(text.split())
+    asked = "--set image_size=16 --set scale=0.0625 --set backbones=cunet --checkpoint tiny --only"
+    assert f"{asked} 'train * tiny/cunet'`" in " ".join(text.split())
     again = shipping.ship(load_run(trained), "tiny")
     assert again == [card] and len(shipped.entries()) == 1
     (line,) = (one for one in listing().splitlines() if "tiny/cunet" in one)
@@ -352,6 +363,28 @@ def test_a_card_tells_what_a_person_must_know(trained, checkpoints):
 
 def listing():
     return (shipped.FOLDER / shipping.CONTENTS).read_text()
+
+
+@pytest.mark.parametrize("dataset", ["celeba", "mnist"])
+def test_the_pair_that_any_set_gives_has_had_as_many_updates(dataset):
+    chosen = study_for(load_budget("small", [f"dataset={dataset}", "image_size=32"]))
+    names = [train_backbone(chosen, name).spec["checkpoint"]["name"] for name in ("unet", "cunet")]
+    updates = {one.name: one.row["updates"] for one in shipped.entries()}
+    assert len({updates[name] for name in names}) == 1, names
+
+
+def test_every_card_asks_for_its_network_alone():
+    for entry in shipped.entries():
+        size = entry.file(shipped.WEIGHTS).stat().st_size
+        text = " ".join(shipping.card(entry, size).split())
+        words = shlex.split(re.search(r"`python -m bench run (.*?)`", text)[1])
+        sets = [value for word, value in pairwise(words) if word == "--set"]
+        dataset, pattern = words[words.index("--dataset") + 1], words[words.index("--only") + 1]
+        sets += [f"dataset={dataset}", f"checkpoints={entry.set}"]
+        experiments = ["table1", "table4", "figures"]
+        plan = make_plan(study_for(load_budget("small", sets)), experiments, only=pattern)
+        (planned,) = plan
+        assert planned.cell.spec["checkpoint"]["name"] == entry.name
 
 
 def test_every_network_of_the_package_is_what_its_index_says():
