@@ -77,8 +77,10 @@ def _check_type(name: str, value: Any, default: Any) -> None:
     if isinstance(default, tuple):
         right = isinstance(value, list) and not any(isinstance(v, bool | dict) for v in value)
         expected = "a list"
+    elif isinstance(default, bool):
+        right, expected = isinstance(value, bool), "true or false"
     elif isinstance(default, str):
-        right, expected = isinstance(value, str), "a text"
+        right, expected = isinstance(value, str) or type(value) is int, "a text"  # "all", or 12
     else:
         right, expected = isinstance(value, int | float), "a number"
         right = right and not isinstance(value, bool)

@@ -55,6 +55,7 @@ def small_study(study: Study) -> Study:
             "accumulate": 1,
             "validations": LOOKS,
             "begin": "",
+            "precision": "float32",  # as updates are timed
         }
     )
     size = {"scale": theory.scale, "image_size": theory.image_size}

@@ -104,7 +104,7 @@ class Update:
         self.loss().backward()
 
     def take(self) -> None:
-        """Do all of an update, as the training loop does."""
+        """Do all of an update, as the training loop does in float32."""
         self.gradients()
         torch.nn.utils.clip_grad_norm_(self.state.trained.values(), self.settings.clip)
         self.state.optimiser.step()

@@ -89,6 +89,13 @@ def test_an_empty_file_and_a_byte_order_mark_change_nothing(tmp_path):
     assert settled(tmp_path, b"\xef\xbb\xbfscale = 0.5\r\n").scale == 0.5
 
 
+def test_a_truth_and_a_number_for_a_word_can_be_set_in_a_file(tmp_path):
+    text = "denoising.clipped = true\nclassics.n = 12"
+    assert settled(tmp_path, text) == settled(
+        tmp_path, "", "denoising.clipped=true", "classics.n=12"
+    )
+
+
 def test_what_the_command_line_overrules_need_not_be_allowed(tmp_path):
     assert settled(tmp_path, "scale = 99", "scale=0.5").scale == 0.5
 
@@ -105,6 +112,8 @@ def test_what_the_command_line_overrules_need_not_be_allowed(tmp_path):
         ("scale = '0.5'", "scale is '0.5', expected a number"),
         ("train.updates = true", "train.updates is True, expected a number"),
         ("train.updates = 1.5", "fractional part"),
+        ("denoising.clipped = 1", "denoising.clipped is 1, expected true or false"),
+        ("dataset = 5", "dataset=5 is not allowed: .* valid string"),
         ("train.updates = 1e999", "not allowed"),
         ("train.passes = inf", "train.passes=inf is not allowed: .* finite"),
         ("seed = 0x" + "f" * 900, "seed=.* is not allowed"),

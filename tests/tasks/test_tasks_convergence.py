@@ -183,3 +183,11 @@ def test_other_networks_are_taken_as_they_come_and_one_is_none():
     assert theory_convergence.pair_of(("unet", "unet")) == ()
     study = study_for(load_budget("smoke", ["backbones=cunet"]))
     assert list(theory_convergence.cells(study)) == []
+
+
+def test_trainings_of_equal_time_have_the_arithmetic_that_was_timed():
+    """An update is timed in float32, whatever the budget's own trainings are in."""
+    budget = load_budget("small", ["dataset=digits"])
+    assert budget.train.precision == "bfloat16"
+    theory = theory_convergence.small_study(study_for(budget)).budget
+    assert theory.train.precision == "float32"
