@@ -59,6 +59,8 @@ ABLATIONS = "cunet,cunet-no-attention,cunet-no-residual,cunet-no-attention-no-re
 """The networks of Appendix C, which no run trains unless it is told to."""
 NETWORKS = "backbones="
 """The setting that says which networks."""
+CLASSICS = "denoising.classics="
+"""The setting that says which classic denoisers."""
 
 
 def claim_again(run: RunLike, claim: str, *, missing: bool = False) -> str:
@@ -67,15 +69,16 @@ def claim_again(run: RunLike, claim: str, *, missing: bool = False) -> str:
     Args:
         run: The run.
         claim: Its id.
-        missing: Whether the run lacks what decides it. A run of other networks than the pair would
-            lack it every time: then the networks are those that its budget or its file names.
+        missing: Whether the run lacks what decides it. A run of other networks than the pair, or of
+            fewer classic denoisers than the paper's, would lack it every time: then they are those
+            that its budget or its file names.
     """
     if claim in CONTRACTS:
         return CONTRACTS[claim]
     experiment, only = CLAIMS.get(claim, ("theory", ""))
     if claim == "ablation":
         return f"{again(run, [experiment], only, drop=_networks)} --set {NETWORKS}{ABLATIONS}"
-    command = again(run, [experiment], only, drop=_no_pair if missing else _nothing)
+    command = again(run, [experiment], only, drop=_narrow if missing else _nothing)
     return f"{command} --device cuda" if claim in ON_GPU else command
 
 
@@ -83,15 +86,23 @@ def _nothing(option: Sequence[str]) -> bool:
     return False
 
 
+def _named(option: Sequence[str], setting: str) -> set[str] | None:
+    """Return what an option, with its value, sets a list to; None where it sets another thing."""
+    text = option[-1].removeprefix("--set=")
+    if not option[0].startswith("--set") or not text.startswith(setting):
+        return None
+    return set(text.removeprefix(setting).split(","))
+
+
 def _networks(option: Sequence[str]) -> bool:
-    """Return whether an option, with its value, names the networks of a run."""
-    return option[0].startswith("--set") and option[-1].removeprefix("--set=").startswith(NETWORKS)
+    return _named(option, NETWORKS) is not None
 
 
-def _no_pair(option: Sequence[str]) -> bool:
-    """Return whether an option names networks that the paper's pair is not among."""
-    named = option[-1].rpartition(NETWORKS)[2].split(",")
-    return _networks(option) and not {"unet", "cunet"} <= set(named)
+def _narrow(option: Sequence[str]) -> bool:
+    """Return whether an option leaves out one of the paper's networks or classic denoisers."""
+    needed = {NETWORKS: {"unet", "cunet"}, CLASSICS: {"bm3d", "dncnn", "conv-ae"}}
+    there = {setting: _named(option, setting) for setting in needed}
+    return any(named is not None and not needed[s] <= named for s, named in there.items())
 
 
 def is_counted(claim: str) -> bool:

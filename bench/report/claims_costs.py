@@ -11,7 +11,7 @@ from bench.report.paired import Triple, paired_median, worst_ratio
 from bench.report.paper import Printed
 from bench.report.rows import RunLike, floating
 from bench.report.table5 import TOLERANCE, costs
-from bench.report.verdicts import count, differences, direction, overall, under
+from bench.report.verdicts import Label, count, differences, direction, missing, overall, under
 
 PAIR = ("unet", "cunet")
 
@@ -76,7 +76,7 @@ def flops(run: RunLike) -> Evidence:
 def memory(run: RunLike) -> Evidence:
     """A smaller memory footprint: the peak of a call, and Table 5's reading, a checkpoint's size.
 
-    Judged by both, the less favourable one first.
+    Judged by both, the less favourable one first: a file alone tells nothing of a running network.
     """
     found = costs(run)
     sizes = {
@@ -94,6 +94,8 @@ def memory(run: RunLike) -> Evidence:
     texts += [f"{what} not measured" for what in sizes if what not in there]
     reason = "; ".join(f"{what}: {verdict.label}" for what, verdict in verdicts.items())
     judged = replace(overall(list(verdicts.values())), reason=reason)
+    if len(there) < len(sizes) and judged.label is Label.REPRODUCED:
+        judged = missing(f"{reason}; {texts[-1]} in this run; its command does")
     return Evidence("; ".join(texts), "one call at full width, batch 1; files as written", judged)
 
 

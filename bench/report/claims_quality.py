@@ -1,15 +1,15 @@
 """The paper's claims about quality: steps and time to the best distance, and restoration."""
 
 from bench.report import restoration as r
+from bench.report import table4_pairs
 from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
-from bench.report.evidence import NOTHING, Evidence, gathered
+from bench.report.evidence import NOTHING, Evidence, gathered, share
 from bench.report.latency import Latency, latency_of, timings
 from bench.report.names import PAPER_RECIPE
 from bench.report.paired import (
     Triple,
     paired_jackknife,
-    paired_mean,
     separate,
     worst_case,
     worst_ratio,
@@ -19,20 +19,30 @@ from bench.report.rows import RunLike, listed, plural, text_of
 from bench.report.table1 import unlike_paper
 from bench.report.table2 import Restorations
 from bench.report.table4 import blocks, methods
-from bench.report.table4_pairs import diffusion_row
-from bench.report.verdicts import Verdict, direction, magnitude, missing, under
+from bench.report.verdicts import (
+    Label,
+    Verdict,
+    direction,
+    known,
+    magnitude,
+    missing,
+    overall,
+    under,
+)
+
+NO_INTERVAL = "no interval of the difference"
 
 
 def judged(gap: Triple | None, sign: int, unlike: str) -> Verdict:
     """Return the verdict on a difference; under other conditions, what was seen here."""
     if gap is None:
-        return missing("no interval of the difference")
+        return missing(NO_INTERVAL)
     return under(unlike, direction(gap[1], gap[2], paper_sign=sign))
 
 
 def _paper_recipe(run: RunLike) -> list[Curve]:
     """Return the curves of the authors' recipe, or those of every other one where it is absent."""
-    found = primary(curves(run))
+    found = primary(run, curves(run))
     same = [c for c in found if (text_of(c.best["recipe"]) or PAPER_RECIPE) == PAPER_RECIPE]
     return same or found
 
@@ -71,18 +81,18 @@ def _ranged(ours: Value, base: Value) -> Triple | None:
     return worst_case(ours.triple, base.triple)
 
 
-def time_of(steps: Value, latency: Latency | None, *, stride: int = 1) -> Value:
-    """Return steps x latency of a step; its ends are those of both ranges together.
+def time_of(calls: Value, latency: Latency | None) -> Value:
+    """Return calls x latency of a call; its ends are those of both ranges together.
 
-    Without a range of the steps there is none of the time.
+    Without a range of the calls there is none of the time.
     """
-    if latency is None or steps.value is None:
+    if latency is None or calls.value is None:
         return Value(None)
-    middle = steps.value * latency.seconds / stride
-    if steps.low is None or steps.high is None:
+    middle = calls.value * latency.seconds
+    if calls.low is None or calls.high is None:
         return Value(middle, n=latency.repeats)
-    low = steps.low * max(latency.low, 0.0) / stride
-    return Value(middle, low, steps.high * latency.high / stride, latency.repeats)
+    low = calls.low * max(latency.low, 0.0)
+    return Value(middle, low, calls.high * latency.high, latency.repeats)
 
 
 MOST_TIME = 0.70
@@ -96,7 +106,7 @@ def _times(run: RunLike) -> list[tuple[tuple[Curve, Curve], Value, Value]]:
     times, found = timings(run), []
     for pair in pairs(run):
         ours, base = (
-            time_of(curve.best_steps, latency_of(times, curve.backbone, curve.best))
+            time_of(curve.best_calls, latency_of(times, curve.backbone, curve.best))
             for curve in pair
         )
         if ours.value is not None and base.value is not None:
@@ -133,7 +143,9 @@ def least_time(run: RunLike) -> Evidence:
     else:
         low, high = 1 - ends[2], 1 - ends[1]
         verdict = magnitude(LARGEST, less, low=low, high=high)
-        text = f" (95 %: {low:.0%} to {high:.0%})"
+        if verdict.label is Label.REPRODUCED and low <= 0:
+            verdict = Verdict(Label.TIE, f"the range reaches {LARGEST.text}, and nothing saved")
+        text = f" (the ranges of steps and latency together: {low:.0%} to {high:.0%})"
     measured = f"{pair[0].dataset}: {less:.0%} of the time saved{text}"
     return Evidence(measured, images(pair), under(unlike, verdict))
 
@@ -158,17 +170,27 @@ def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Eviden
     all_ = Restorations(run)
     block = all_.blocks[0]
     found = r.best_of(all_.rows, block)
-    texts, verdicts, n = [], [], set()
+    texts, sides, n, unlike = [], [], set(), ""
     for t in sorted({t for t, _, m in found if m == metric}):
         ours, base = found.get((t, "cunet", metric)), found.get((t, "unet", metric))
         if ours is None or base is None:
             continue
         values, gap = _gap(all_, (ours, base), what)
-        verdicts.append(judged(gap, sign, r.unlike_paper(run, ours.row)))
+        if values is None:
+            continue
+        unlike = r.unlike_paper(run, ours.row)
         n.add(plural(ours.value.n, "image") or "-")
-        if values is not None:
-            texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
-    return gathered(texts, verdicts, sorted(n))
+        texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
+        if gap is not None:
+            sides.append(0 if gap[1] <= 0 <= gap[2] else sign * (1 if gap[1] > 0 else -1))
+    if not texts:
+        return NOTHING
+    words, of = "; ".join(texts), ", ".join(sorted(n))
+    if not sides:
+        return Evidence(words, of, missing(NO_INTERVAL))
+    agree, tie, opposite = (sides.count(side) for side in (1, 0, -1))
+    told = f"{words}: {agree} as the paper says, {tie} tied, {opposite} the other way"
+    return Evidence(told, of, under(unlike, share(agree, tie, opposite)))
 
 
 def _gap(
@@ -177,13 +199,12 @@ def _gap(
     """Return the two values, and their difference with its interval."""
     if what == "value":
         a, b = (best.value for best in pair)
-        images = (listed(best.row["per_image"]) for best in pair)
-        gap = paired_mean(*images) or separate(a.ranged, b.ranged)
+        gap = r.compared(*pair) or separate(a.ranged, b.ranged)
     elif what == "steps":
         a, b = (best.steps for best in pair)
         gap = _ranged(a, b)
     else:
-        a, b = (time_of(best.steps, all_.latency(best), stride=best.stride) for best in pair)
+        a, b = (all_.seconds(best) for best in pair)
         gap = _ranged(a, b)
     if a.value is None or b.value is None:
         return None, None
@@ -191,31 +212,37 @@ def _gap(
 
 
 def best_at(run: RunLike, backbone: str, t: int, metrics: tuple[str, ...]) -> Evidence:
-    """Return whether a network's restoration beats every other method of Table 4 at a level."""
-    block = blocks(run)[0]
-    found = methods(run, block)
-    mine = next((m for m in found if m.label == diffusion_row(backbone)), None)
-    if mine is None or not all((t, metric) in mine.scores for metric in metrics):
+    """Return whether a network's restoration beats the paper's other methods at a level.
+
+    One comparison for each of them and each metric, over the same images. It may lose to those
+    that are there; that it beats all is not said before all are.
+    """
+    rows = [m for m in methods(run, blocks(run)[0]) if m.paper_row]
+    mine = next((m for m in rows if m.label == table4_pairs.diffusion_row(backbone)), None)
+    if mine is None or not all(_has(mine, (t, metric)) for metric in metrics):
         return NOTHING
-    unlike = r.unlike_paper(run, mine.rows[t])
     texts, verdicts = [], []
+    others = [m for m in rows if m is not mine]
+    absent = {m.paper_row for m in others if not all(_has(m, (t, metric)) for metric in metrics)}
     for metric in metrics:
-        _, largest, _ = r.METRICS[metric]
-        ours = mine.scores[t, metric]
-        others = [m for m in found if m is not mine and (t, metric) in m.scores]
-        others = [m for m in others if m.paper_row and m.scores[t, metric].triple]
-        if not others:
-            continue
-        pick = max if largest else min
-        rival = pick(others, key=lambda m, k=(t, metric): m.scores[k].value)
-        gap = separate(ours.ranged, rival.scores[t, metric].ranged)
-        verdicts.append(judged(gap, 1 if largest else -1, unlike))
-        name = r.METRICS[metric][0]
-        texts.append(
-            f"{name} {ours.value:.3g}, best other {rival.scores[t, metric].value:.3g} "
-            f"({rival.label})"
-        )
-    return gathered(texts, verdicts, [plural(mine.scores[t, metrics[0]].n, "image") or "-"])
+        name, largest, _ = r.METRICS[metric]
+        key, sign = (t, metric), 1 if largest else -1
+        there = [m for m in others if _has(m, key)]
+        if not there:
+            return NOTHING
+        verdicts += [judged(table4_pairs.gap(mine, m, key), sign, "") for m in there]
+        rival = (max if largest else min)(there, key=lambda m, k=key: m.scores[k].value)
+        best = f"best of the paper's others {rival.scores[key].value:.3g} ({rival.label})"
+        texts.append(f"{name} {mine.scores[key].value:.3g}, {best}")
+    found, names = overall(verdicts), " and ".join(sorted(absent))
+    if absent and found.label is not Label.CONTRADICTED:
+        found = missing(f"{names} not measured in this run; its command does")
+    n = plural(mine.scores[t, metrics[0]].n, "image") or "-"
+    return Evidence("; ".join(texts), n, under(r.unlike_paper(run, mine.rows[t]), found))
+
+
+def _has(method: table4_pairs.Method, key: table4_pairs.Key) -> bool:
+    return key in method.scores and known(method.scores[key].value)
 
 
 ABLATIONS = ("cunet-no-attention", "cunet-no-residual", "cunet-no-attention-no-residual")

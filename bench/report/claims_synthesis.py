@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.named_options import options_of
 from bench.report.claims_quality import images, pairs
 from bench.report.comparison import Value
 from bench.report.curves import UNIFORM, Curve, distance_name, kernel_name
@@ -12,7 +13,16 @@ from bench.report.evidence import NOTHING, Evidence, gathered
 from bench.report.names import printed, sampler_name
 from bench.report.paired import Triple, paired_jackknife, paired_mean, worst_ratio
 from bench.report.paper import lookup
-from bench.report.rows import RunLike, budget_measured, integer, listed, plural, settings
+from bench.report.rows import (
+    RunLike,
+    budget_measured,
+    integer,
+    listed,
+    ok,
+    plural,
+    settings,
+    text_of,
+)
 from bench.report.table1 import unlike_paper
 from bench.report.trainings import Training, Trainings, trainings
 from bench.report.verdicts import Label, Verdict, difference, differences, direction, missing, under
@@ -133,8 +143,7 @@ def _gained(gains: Sequence[Gain]) -> Verdict:
 
 def _gains(run: RunLike, found: Sequence[Tried], metric: str) -> list[Gain]:
     """Return each technique against the recipe's sampler with as many calls, or a few more."""
-    generation = settings(run).get("generation") or {}
-    usual = sampler_name(str(generation.get("sampler", "ddim")), UNIFORM)
+    usual = _usual(run)
     plain = {one.calls: one for one in found if one.name == usual and one.calls is not None}
     others = [one for one in found if one.name != usual and not one.leaks]
     met = []
@@ -144,6 +153,17 @@ def _gains(run: RunLike, found: Sequence[Tried], metric: str) -> list[Gain]:
             met.append((one, plain[min(enough)]))
     gaps = [(*both, _gap(*both, metric=metric, family=len(met))) for both in met]
     return [Gain(one, base, gap) for one, base, gap in gaps if gap is not None]
+
+
+def _usual(run: RunLike) -> str:
+    """Return the recipe's sampler as the tables call it: as Table 1 does, where it is there."""
+    rows = ok(run, "frechet", ("sampler", "spacing")).dropna(subset=["sampler"])
+    if len(rows):
+        first = rows.iloc[0]
+        return sampler_name(str(first["sampler"]), text_of(first["spacing"]) or UNIFORM)
+    asked = str((settings(run).get("generation") or {}).get("sampler", "ddim"))
+    spacing = str(options_of(asked)[1].get("spacing", UNIFORM))
+    return sampler_name(asked.replace(f"+spacing={spacing}", ""), spacing)
 
 
 def _gap(one: Tried, base: Tried, *, metric: str, family: int) -> Triple | None:

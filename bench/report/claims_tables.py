@@ -41,7 +41,7 @@ def numbers(table: Table, metric: str | None = None) -> Evidence:
     measured = f"{there} of them measured, {comparable} comparable, {reached} reached"
     if metric is not None:
         measured = "; ".join(
-            f"{place[0]} {line['ours']:.1f} {line['unit']}" for place, line in best.items()
+            f"{line['row']} {line['ours']:.1f} {line['unit']}" for line in best.values()
         )
     n = plural(there, "number")
     if not comparable:

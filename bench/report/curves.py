@@ -8,7 +8,7 @@ from bench.cell import UNIFORM as UNIFORM
 from bench.report.comparison import Value
 from bench.report.names import PAPER_RECIPE, ordered
 from bench.report.paired import Triple
-from bench.report.rows import RunLike, floating, integer, listed, ok, text_of
+from bench.report.rows import RunLike, floating, integer, listed, ok, settings, text_of
 from bench.statistics import Jackknife, best_of_jackknife, gap_of_best
 
 COLUMNS = (
@@ -61,6 +61,11 @@ NUMBERS = (
     *("nearest_training", "nearest_training_held_out", "nearest_share"),
 )
 """Of which the seeds' mean is taken."""
+IMAGES = (
+    *("backbone", "dataset", "recipe", "sampler", "spacing", "seed"),
+    *("steps", "n_generated", "image_size", "scale"),
+)
+"""What a distance and the images that it is of have in common."""
 PRIMARY = "inception"
 """The only features whose Frechet distance may be called FID."""
 
@@ -155,6 +160,18 @@ class Curve:
         return Value(best, min(best, low), max(best, high), self.value.n, self.keys)
 
     @property
+    def best_calls(self) -> Value:
+        """The network calls that the best number of steps takes, with the range of it."""
+        steps = self.best_steps
+        ends = (steps.value, steps.low, steps.high)
+        ends = (None if end is None else self.calls_at(end) for end in ends)
+        return Value(*ends, n=steps.n, keys=steps.keys)
+
+    def calls_at(self, steps: float) -> float:
+        """Return the network calls of a measured number of steps; some samplers make two a step."""
+        return float(self.points.loc[self.points["steps"] == steps, "calls"].iloc[0])
+
+    @property
     def jackknives(self) -> list[Jackknife]:
         """The points with each block left out; none for several seeds or unequal blocks."""
         deleted = [listed(cell) for cell in self.points["leave_one_out"]]
@@ -194,13 +211,24 @@ def block_of(rows: pd.DataFrame) -> pd.Series:
     return (recipe + ", " + sampler).str.removesuffix(", ") + spaced
 
 
+def _calls(run: RunLike, rows: pd.DataFrame) -> list[float]:
+    """Return the network calls behind each distance: as its images say, else one a step."""
+    made = ok(run, "sample", (*IMAGES, "calls"))
+    known = {_made(row): floating(row["calls"]) for _, row in made.iterrows()}
+    return [known.get(_made(row)) or float(row["steps"]) for _, row in rows.iterrows()]
+
+
+def _made(row: pd.Series) -> tuple:
+    return tuple(None if pd.isna(row[name]) else row[name] for name in IMAGES)
+
+
 def curves(run: RunLike) -> list[Curve]:
     """Return every distance curve of a run, in the order of tables and figures."""
     rows = ok(run, "frechet", COLUMNS)
     rows = rows[rows["frechet"].notna() & rows["steps"].notna()]
     if rows.empty:
         return []
-    rows = rows.assign(block=block_of(rows))
+    rows = rows.assign(block=block_of(rows), calls=_calls(run, rows))
     rows[["steps", *NUMBERS]] = rows[["steps", *NUMBERS]].astype(float)
     found = []
     for (dataset, block, features), part in rows.groupby(["dataset", "block", "features"]):
@@ -213,10 +241,15 @@ def curves(run: RunLike) -> list[Curve]:
     return found
 
 
-def primary(found: list[Curve]) -> list[Curve]:
-    """Return the curves of one feature extractor per data set: Inception where it is there."""
+def primary(run: RunLike, found: list[Curve]) -> list[Curve]:
+    """Return the curves of one feature extractor per data set.
+
+    Inception where it is there, else the one that the run goes by, else the first by name.
+    """
+    asked = (settings(run).get("generation") or {}).get("features")
     chosen: dict[str, str] = {}
     for curve in found:
         old = chosen.get(curve.dataset, curve.features)
-        chosen[curve.dataset] = min(old, curve.features, key=lambda f: (f != PRIMARY, f))
+        order = {PRIMARY: 0, asked: 1}
+        chosen[curve.dataset] = min(old, curve.features, key=lambda f: (order.get(f, 2), f))
     return [curve for curve in found if curve.features == chosen[curve.dataset]]

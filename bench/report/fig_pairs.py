@@ -18,7 +18,7 @@ CELL, APART = 0.62, 0.3
 def draw_pairs(run: RunLike, folder: Path) -> list[Path] | str:
     """Draw each network's closest pairs at its best number of steps."""
     strips = []
-    for curve in primary(curves(run)):
+    for curve in primary(run, curves(run)):
         found = p.arrays(run, curve.best["key"], FILE)
         if {"generated", "training"} <= set(found) and len(found["generated"]):
             strips.append((curve, found))

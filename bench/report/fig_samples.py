@@ -54,7 +54,7 @@ def _best_steps(run: RunLike) -> dict[tuple[str, str, str], tuple[int, str]]:
             int(c.best["steps"]),
             f"{distance_name(c.features)} {c.best['frechet']:.3g}",
         )
-        for c in primary(curves(run))
+        for c in primary(run, curves(run))
     }
 
 

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from bench.report import restoration as r
 from bench.report import style
 from bench.report.labels import end_labels
 from bench.report.names import ordered, printed
-from bench.report.point_labels import texts_beside
 from bench.report.rows import RunLike, integer, listed
 
 METRICS = {
@@ -23,6 +23,8 @@ METRICS = {
 }
 READINGS = {"current": 1.6, "x0": 0.8}
 """The readings of the current estimate, with the width of their lines."""
+FAINT = {"current": 1.0, "x0": 0.55}
+WORDS = {"current": "current sample", "x0": "predicted image"}
 COLUMNS = 4
 
 
@@ -48,9 +50,9 @@ def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
             panel.set_xlabel("reverse steps")
         _said(panel, curves[curves["t"] == t], metric)
     names = [printed(name) for name in ordered(curves["backbone"].dropna())]
-    style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=0.12 + 0.068 * max(map(len, names)))
-    # At the most noise, where a sample has the longest way to the predicted image.
-    _readings(axes[-1], curves[curves["t"] == levels[-1]], metric)
+    right = 0.12 + 0.068 * max(map(len, names))
+    style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=right, foot=0.2)
+    _readings(figure)
     for panel, t in zip(axes, levels, strict=True):
         end_labels(panel, _ends(curves[curves["t"] == t], metric))
     return style.save(figure, folder, f"{metric}_by_step")
@@ -70,9 +72,8 @@ def _panel(axes: Axes, curves: pd.DataFrame, best: pd.DataFrame, metric: str) ->
             if one.empty:
                 continue
             x, y = _steps(one).to_numpy(), one[metric].to_numpy(float)
-            faint = 1.0 if reading == r.DEFAULT_ESTIMATE else 0.55
             line = {"color": look.colour, "linestyle": look.dash, "linewidth": width}
-            axes.plot(x, y, **line, alpha=faint, zorder=3)
+            axes.plot(x, y, **line, alpha=FAINT[reading], zorder=3)
             top = best[(best["backbone"] == backbone) & (best["estimate"] == reading)]
             for row in top.itertuples():
                 at = int(row.best_calls)
@@ -93,23 +94,13 @@ def _said(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
     style.corner(axes, f"N = {n}" if n else "", x=0.98, y=0.97 if high else 0.03)
 
 
-def _readings(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
-    """Name both readings at the lines of the first network."""
-    words = {"current": "current sample", "x0": "predicted image"}
-    named, places = [], []
-    for reading in READINGS:
-        mine = curves[curves["estimate"] == reading]
-        for place, backbone in enumerate(ordered(mine["backbone"].dropna())):
-            one = mine[mine["backbone"] == backbone].sort_values("calls")
-            x, y = _steps(one).to_numpy(), one[metric].to_numpy(float)
-            if len(x) < 2:
-                continue
-            if place == 0:
-                at = len(x) // 2 if reading == r.DEFAULT_ESTIMATE else 3 * len(x) // 4
-                named.append((words[reading], float(x[at]), float(y[at])))
-            along, count = np.linspace(0, len(x) - 1, 80), range(len(x))
-            places += zip(np.interp(along, count, x), np.interp(along, count, y), strict=True)
-    texts_beside(axes, named, colours=[style.GREY] * len(named), avoid=places)
+def _readings(figure: Figure) -> None:
+    """Say below the panels which line is which reading."""
+    lines = [
+        Line2D([], [], color=style.GREY, linewidth=width, alpha=FAINT[name])
+        for name, width in READINGS.items()
+    ]
+    figure.legend(lines, WORDS.values(), loc="lower left", ncols=len(WORDS), borderaxespad=0.2)
 
 
 def _ends(curves: pd.DataFrame, metric: str) -> list[tuple[str, float, float]]:

@@ -33,9 +33,10 @@ BETWEEN = (
     "A line runs from the noisy image over the steps of the restoration to its end, the sample; "
     "from there a thin one over shares of 1/4, 1/2 and 3/4 (hollow) to the posterior mean, which "
     "is one network call. Classic denoisers are points. Grey: the lower convex hull of all points, "
-    "bent by the logarithmic axes. Choosing at random between methods reaches it, so it is an "
-    "upper bound on the perception-distortion function, which is convex and does not rise (Blau "
-    "and Michaeli 2018) - up to the errors of the estimates, of which the lowest is optimistic. "
+    "no lower than 0, bent by the logarithmic axes. Choosing at random between methods reaches it, "
+    "so it is an upper bound on the perception-distortion function, which is convex and does not "
+    "rise (Blau and Michaeli 2018) - up to the errors of the estimates, of which the lowest is "
+    "optimistic. "
     f"{TRAINED}"
 )
 
@@ -83,10 +84,10 @@ FIGURES = (
     Figure(
         "Distance against sampling steps",
         "Mean distance between generated and real images, with its 95 % interval; the ring marks "
-        "each network's best number of steps, as in Table 1. Where there are no more images than "
-        "feature dimensions, the kernel distance comes first.",
+        "each network's best number of steps by the panel's features, as in Table 1 for its own. "
+        "Where there are no more images than feature dimensions, the kernel distance comes first.",
         "Line chart of the distance to real images against sampling steps, one line per network, "
-        "with the distance of two halves of the real images as floor.",
+        "with the distance of other real images as floor.",
         draw_distance,
     ),
     Figure(

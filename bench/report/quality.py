@@ -61,7 +61,8 @@ def quality(run: RunLike) -> c.Table | None:
     return c.Table(
         NAME,
         "Quality: fidelity, variety and memorisation of the generated images",
-        "Each network at the best number of steps of Table 1. Precision and density ask whether a "
+        "Each network at its best number of steps by the row's features, which for those of Table "
+        "1 is the table's. Precision and density ask whether a "
         "generated image lies where real ones do, recall and coverage whether real images lie "
         "where generated ones do; higher is better, best in bold. Classes are what a judge sees.",
         c.tidy(line for one in found for line in _lines(run, one, kinds)),
@@ -148,6 +149,6 @@ def _notes(run: RunLike, found: list[Curve]) -> tuple[str, ...]:
             "images (a sample, where a network was trained on more), beside those of "
             f"{held_out:,} real images that were not trained on. About 1 % of a network's images "
             "lie nearer than 99 % of the held-out ones by chance; many more, or a smaller median, "
-            "are copies or very plain images: look at the closest pairs."
+            "are copies or very plain images; the closest pairs, where they are drawn, tell which."
         )
     return (*notes, *words_of(run, found), *fault_notes(run, READS))

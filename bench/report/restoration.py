@@ -1,5 +1,6 @@
 """The best point of step-by-step restorations, shared by Tables 2, 3 and 4."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -83,11 +84,15 @@ class Best:
 
     @property
     def steps(self) -> Value:
-        """The reverse steps made until then: calls x stride."""
+        """The reverse steps made until then: calls x stride, no more than the whole way has."""
         r, stride = self.row, self.stride
         ends = (floating(r[f"best_calls{end}"]) for end in ("", "_low", "_high"))
-        most = floating(r["t"])  # the last call may go on by fewer
-        steps = (x if x is None else min(x * stride, most or x * stride) for x in ends)
+        # The last call may go on by fewer, where the way begins at the noising step itself: for
+        # noise of another schedule it begins at the network's own level, which no column holds.
+        t, whole = floating(r["t"]), floating(r.get("total_calls"))
+        elsewhere = not t or (whole is not None and math.ceil(t / stride) != whole)
+        most = math.inf if elsewhere else t
+        steps = (x if x is None else min(x * stride, most) for x in ends)
         return Value(*steps, n=integer(r["n"]), keys=(str(r["key"]),))
 
     @property

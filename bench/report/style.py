@@ -154,7 +154,9 @@ def place(figure: Figure) -> None:
         engine.execute(figure)
 
 
-def fixed(figure: Figure, *, left: float, bottom: float, top: float, right: float) -> None:
+def fixed(
+    figure: Figure, *, left: float, bottom: float, top: float, right: float, foot: float = 0.0
+) -> None:
     """Give equal panels their places once and for all: to find them takes as long as to draw.
 
     Their limits are final afterwards, as those of `place` are.
@@ -165,16 +167,18 @@ def fixed(figure: Figure, *, left: float, bottom: float, top: float, right: floa
         bottom: Likewise below it.
         top: Likewise above it.
         right: Likewise at its right.
+        foot: Inches that the figure grows by below all panels, for a legend.
     """
     wide, high = figure.get_size_inches()
     rows, columns = figure.axes[0].get_gridspec().get_geometry()
     figure.set_layout_engine(None)
     across, up = wide / columns - left - right, high / rows - bottom - top
+    figure.set_size_inches(wide, high + foot)
     figure.subplots_adjust(
         left=left / wide,
         right=1 - right / wide,
-        bottom=bottom / high,
-        top=1 - top / high,
+        bottom=(bottom + foot) / (high + foot),
+        top=1 - top / (high + foot),
         wspace=(left + right) / across,
         hspace=(bottom + top) / up,
     )

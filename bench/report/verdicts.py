@@ -150,7 +150,7 @@ def direction(low: float | None, high: float | None, *, paper_sign: int) -> Verd
         high: Upper end.
         paper_sign: -1 where the paper says that the difference is negative, else 1.
     """
-    if not (known(low) and known(high)):
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
         return missing()
     if low <= 0 <= high:
         return Verdict(Label.TIE, "the interval of the difference contains 0")

@@ -122,6 +122,19 @@ def test_a_run_without_the_pair_lacks_what_decides_a_claim_on_the_pair(spelt):
         )
 
 
+def test_a_run_of_fewer_classics_lacks_what_decides_a_claim_on_all():
+    words = f"{' '.join(RUN)} table4 --set denoising.classics={{}} --set b=2"
+    fewer, more = (
+        FakeRun({"command": words.format(names)}, None, HOME)
+        for names in ("identity,bm3d", "identity,bm3d,conv-ae,dncnn")
+    )
+    for name in ("generalises", "high-noise-lpips"):
+        asked = claim_again(fewer, name, missing=True)
+        assert asked == "python -m bench run table4 --set b=2"
+        assert "classics" in claim_again(fewer, name)
+        assert "classics" in claim_again(more, name, missing=True)
+
+
 @pytest.mark.parametrize("name", ["celeba-32-ablation", "mnist-longer"])
 def test_a_missing_claim_of_a_run_of_other_networks_is_not_sent_back_to_them(name):
     run = load_run(HOME / "results" / "reference" / name)

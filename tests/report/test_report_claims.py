@@ -113,7 +113,18 @@ def test_the_largest_saving_of_time_is_steps_times_latency(run):
     rows = run.rows[(run.rows["task"] == "latency") & (run.rows["scale"] == 0.125)]
     times = rows.set_index("backbone")["latency_s"]
     saved = 1 - 20 * times["cunet"] / (50 * times["unet"])
-    assert found.measured.startswith(f"digits: {saved:.0%} of the time saved (95 %: ")
+    assert found.measured.startswith(f"digits: {saved:.0%} of the time saved (the ranges of ")
+
+
+def test_a_range_from_nothing_saved_to_the_papers_share_decides_nothing(run, monkeypatch):
+    def saving(low, high):
+        ends = (1 - (low + high) / 2, 1 - high, 1 - low)
+        monkeypatch.setattr(claims_quality, "worst_ratio", lambda ours, base: ends)
+        return claims_quality.least_time(run).verdict.seen
+
+    assert saving(-3.5, 0.83) is saving(0.0, 0.81) is Label.TIE
+    assert saving(0.1, 0.83) is Label.REPRODUCED
+    assert saving(-3.5, 0.7) is Label.DIFFERS
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +160,20 @@ def test_a_technique_is_compatible_where_it_improves_images_at_equal_calls(
     assert found.verdict.seen is seen, found
     if ways == 1:
         assert "1 of" in found.measured
+
+
+def test_the_recipes_sampler_is_known_however_it_is_spelt(sampled):
+    def judged(spelt, rows):
+        settings = {**run.manifest["settings"], "generation": {"sampler": spelt}}
+        return claims_synthesis.compatible(with_rows(run, rows, settings=settings))
+
+    run = gained(sampled, -0.5)
+    usual = claims_synthesis.compatible(run)
+    assert usual.verdict.seen is Label.REPRODUCED
+    assert judged("ddim+spacing=uniform", run.rows) == usual
+    main = pd.DataFrame([{"task": "frechet", "status": "ok", "key": "k", "sampler": "ddim"}])
+    with_table1 = pd.concat([run.rows, main], ignore_index=True)
+    assert judged("ddim+eta=0", with_table1) == usual, "as Table 1 calls it"
 
 
 def test_controls_that_leak_are_no_technique(sampled):
@@ -311,7 +336,10 @@ def test_ssim_that_ranks_as_psnr_does_is_correlated(sign, label):
             }
         )  # fmt: skip
     found = claims_denoising.ssim_psnr(FakeRun({}, pd.DataFrame(rows), None))
-    assert found.verdict.label is label
+    assert (found.verdict.label, found.verdict.seen) == (Label.NOT_COMPARABLE, label)
+    assert found.n == "16 images, 5 methods of one call, 1 level", "the noisy image is no method"
+    fewer = FakeRun({}, pd.DataFrame(rows[:5]), None)
+    assert claims_denoising.ssim_psnr(fewer).verdict.label is Label.MISSING
     assert f"SSIM {-sign:.2f} (95 %: {-sign:.2f} to {-sign:.2f})" in found.measured
 
 
@@ -349,7 +377,8 @@ def test_table_5s_numbers_are_those_of_one_of_its_networks(judged):
     assert found.verdict.label is Label.DIFFERS
     assert found.measured == "15 of them measured, 15 comparable, 13 reached"
     assert of(judged, "table5-memory").verdict.label is Label.REPRODUCED
-    assert "U-Net 545.4 MiB" in of(judged, "table5-memory").measured
+    memory = of(judged, "table5-memory").measured
+    assert "U-Net [unet] 545.4 MiB" in memory and "cU-Net [cunet-released-a5] 137." in memory
     assert of(judged, "table1-numbers").verdict.label is Label.NOT_COMPARABLE
 
 

@@ -13,7 +13,7 @@ from bench.report import style
 from bench.report.claims import CLAIMS
 from bench.report.claims_quality import less_than, time_of
 from bench.report.comparison import Value
-from bench.report.curves import curves
+from bench.report.curves import curves, primary
 from bench.report.latency import Latency, condition, median_interval, timings
 from bench.report.paired import paired_jackknife, worst_case, worst_ratio
 from bench.report.point_labels import texts_beside
@@ -49,6 +49,44 @@ def test_the_range_of_the_best_step_is_wider_than_the_jackknife_minima(run):
         assert set(deleted.argmin(axis=0)) == {2}
         found = curve.best_steps
         assert (found.value, found.low, found.high) == (20, 10, 20)
+
+
+def test_time_is_that_of_network_calls_where_a_step_makes_two(run):
+    rows = run.rows.copy()
+    made = rows["task"] == "sample"
+    rows.loc[made, "calls"] = 2 * rows.loc[made, "steps"] - 1
+    twice = dataclasses.replace(run, rows=rows)
+    for once, curve in zip(curves(run), curves(twice), strict=True):
+        assert once.best_calls == once.best_steps
+        steps, calls = curve.best_steps, curve.best_calls
+        assert (calls.value, calls.low, calls.high) == tuple(
+            2 * end - 1 for end in (steps.value, steps.low, steps.high)
+        )
+    lines = TABLES["table1"](twice).comparison
+    before = TABLES["table1"](run).comparison
+    for name in ("time", "time to the common distance"):
+        after, once = (t[t["metric"] == name]["ours"].dropna() for t in (lines, before))
+        assert len(once) and (after > 1.5 * once).all(), name
+
+
+@pytest.mark.parametrize("asked", ["alexnet", "efficientnet-lite0"])
+def test_table_1_goes_by_the_features_that_the_run_was_told_to_go_by(run, asked):
+    rows = run.rows[run.rows["task"] == "frechet"]
+    more = pd.concat([run.rows, rows.assign(features="efficientnet-lite0")], ignore_index=True)
+    told = {**run.manifest["settings"], "generation": {"features": asked}}
+    both = dataclasses.replace(run, rows=more, manifest={**run.manifest, "settings": told})
+    found = curves(both)
+    assert len(found) == 4
+    assert {curve.features for curve in primary(both, found)} == {asked}
+    printed = TABLES["table1"](both).comparison.dropna(subset=["paper", "ours"])
+    assert len(printed) == 6, "the paper's number is judged once"
+    real = [dataclasses.replace(found[0], features="inception"), *found[1:]]
+    assert primary(both, real) == real[:1], "Inception is the paper's"
+
+
+def test_a_best_at_the_last_step_tried_is_said_to_be_open(run):
+    (note,) = [one for one in TABLES["table1"](run).notes if "more may be better" in one]
+    assert "U-Net (50)" in note and "cU-Net" not in note.replace("U-Net (50)", "")
 
 
 def test_no_blocks_no_range_of_the_best_step(run):
@@ -120,7 +158,7 @@ def test_ends_of_the_worst_case():
 
 def test_time_carries_the_range_of_the_steps():
     call = Latency(2.0, 1.5, 2.5, 9, "")
-    time = time_of(Value(20.0, 10.0, 30.0), call, stride=10)
+    time = time_of(Value(2.0, 1.0, 3.0), call)
     assert (time.value, time.low, time.high) == (4.0, 1.5, 7.5)
     assert time_of(Value(20.0), call).low is None
     assert time_of(Value(20.0, 10.0, 30.0), None).value is None

@@ -17,6 +17,19 @@ def best(value, images):
     return r.Best(pd.Series({"best_value": value, "per_image": images}))
 
 
+def test_steps_are_cut_at_the_level_where_the_way_begins_and_nowhere_else():
+    """Noise of t = 400 by the linear schedule is level 707 of a network of the sigmoid one."""
+
+    def steps(calls, whole, stride=1):
+        about = {"t": 400, "stride": stride, "n": 4, "key": "k", "total_calls": whole}
+        ends = dict.fromkeys(("best_calls", "best_calls_low", "best_calls_high"), calls)
+        return r.Best(pd.Series({**about, **ends})).steps.value
+
+    assert steps(600, 707) == 600
+    assert steps(400, 400) == steps(40, 40, stride=10) == 400
+    assert steps(58, 58, stride=7) == 400, "the last call goes on by one"
+
+
 # ------------------------------------------------------------------ ties
 
 

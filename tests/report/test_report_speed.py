@@ -97,7 +97,9 @@ def test_a_run_that_did_not_measure_it_has_dashes(ledger):
     early = FakeRun(ledger.manifest, ledger.rows.drop(columns="peak_memory_mib"), ledger.folder)
     assert peaks(early) == {"-"}
     assert "Peak memory of a call was not measured in this run." in speed(early).notes
-    assert memory(early).measured.endswith("peak of a call not measured")
+    found = memory(early)
+    assert found.measured.endswith("peak of a call not measured")
+    assert found.verdict.label == "missing" and "checkpoint: reproduced" in found.verdict.reason
 
 
 def test_a_mark_that_was_not_reset_bounds_the_peak_from_above(ledger):

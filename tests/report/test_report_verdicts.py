@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.report.claims_costs import ratio_of_times
+from bench.report.latency import Latency
 from bench.report.paired import paired_jackknife, paired_mean, paired_median
 from bench.report.paper import Printed
 from bench.report.verdicts import (
@@ -130,7 +132,16 @@ def test_pairing_removes_what_both_share():
 def test_paired_median_covers_at_the_binomial_rate():
     """For n = 10 the order statistics 2 and 9 enclose the median with 97.9 %."""
     assert paired_median(list(range(10)), [0.0] * 10) == (4.5, 1.0, 8.0)
-    assert paired_median([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5) == (3.0, 1.0, 5.0)
+    assert paired_median(list(range(6)), [0.0] * 6) == (2.5, 0.0, 5.0)
+
+
+def test_too_few_pairs_decide_no_direction():
+    """Three rounds on one side of 1 are so in one case of four by chance alone."""
+    gap = paired_median([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5)
+    assert gap == (3.0, -math.inf, math.inf)
+    assert direction(*gap[1:], paper_sign=1).label is Label.TIE
+    ours, base = (Latency(t, t, t, 3, "", samples=(t, t, t)) for t in (0.5, 1.0))
+    assert ratio_of_times(ours, base) == (0.5, 0.0, math.inf)
 
 
 @pytest.mark.parametrize("pair", [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])
