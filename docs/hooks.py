@@ -6,17 +6,15 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 REPORTS = Path("reports/reference")
-SHOWN = ("mnist-small", "digits-smoke")
-"""The runs whose reports are pages."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the reports of reference runs as pages, each in a folder of its run."""
     reports = Path(config.config_file_path).parent / REPORTS
-    for name in SHOWN:
-        text = (reports / name / "report.md").read_text(encoding="utf-8")
+    for report in sorted(reports.glob("*/report.md")):
+        name, text = report.parent.name, report.read_text(encoding="utf-8")
         files.append(File.generated(config, f"{name}/report.md", content=text))
-        for picture in sorted((reports / name / "figures").glob("*.png")):
+        for picture in sorted((report.parent / "figures").glob("*.png")):
             place = picture.relative_to(reports).as_posix()
             files.append(File.generated(config, place, abs_src_path=str(picture)))
     return files

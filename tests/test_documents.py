@@ -1,6 +1,7 @@
 """What the documents say is run."""
 
 import re
+import runpy
 import subprocess
 import sys
 import types
@@ -86,6 +87,34 @@ def test_the_readmes_plugin_enters_the_plan(snippet, tmp_path, monkeypatch, caps
     words = ["run", "table1", "--dry-run", "--set", "backbones=unet,two-convs"]
     assert run_command_line(words) == 0
     assert "train diffusion:two-convs" in capsys.readouterr().out
+
+
+def contracts_of(kind: Kind) -> dict:
+    """Return the contract tests that run over every plug-in of a kind, by name."""
+    ours = {entry.name for entry in registry.entries(kind)}
+    found = {}
+    for name, test in runpy.run_path(str(HOME / "tests" / "test_contracts.py")).items():
+        for mark in getattr(test, "pytestmark", []):
+            if mark.args[0] == "entry" and {one.id for one in mark.args[1]} == ours:
+                found[name] = test
+    return found
+
+
+def test_the_readmes_plugin_keeps_the_contracts(snippet):
+    contracts, entry = contracts_of(Kind.BACKBONE), registry.find(Kind.BACKBONE, "two-convs")
+    assert len(contracts) >= 6
+    for test in contracts.values():
+        test(entry)
+
+
+def test_every_report_that_a_page_links_is_a_page_of_the_site():
+    pages = (HOME / "mkdocs.yml").read_text()
+    linked = set()
+    for page in HOME.glob("docs/**/*.md"):
+        linked |= set(re.findall(r"\.\./reports/reference/([^/)]+)/", page.read_text()))
+    assert len(linked) > 5
+    for name in linked:
+        assert f"{name}/report.md" in pages, name
 
 
 def test_the_kinds_of_contributing_are_the_kinds():

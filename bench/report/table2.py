@@ -214,10 +214,9 @@ def _notebook(
 def _notes(all_: Restorations, lines: list[c.Line]) -> list[str]:
     notes = []
     for block in all_.blocks:
-        found = r.best_of(all_.rows, block)
-        order = r.pair_title(r.backbones(found))
-        if not found:
+        if not (found := r.best_of(all_.rows, block)):
             continue
+        order = r.pair_title(r.backbones(found))
         n = sorted({best.value.n for best in found.values() if best.value.n})
         images = f"; N = {', '.join(map(str, n))} images" if n else ""
         said = f"{_contest(found)}{_hindsight(found)}"
