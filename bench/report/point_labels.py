@@ -10,6 +10,8 @@ from bench.report.vector import HALO
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top, in points."""
+GAP = 4.0
+"""Points between two labels on one line."""
 CORNERS = (
     *((6, 4), (6, -9), (-6, 4), (-6, -9), (7, -3), (-7, -3), (0, 8), (0, -13)),
     *((12, 10), (12, -16), (-12, 10), (-12, -16), (20, -3), (-20, -3), (0, 16), (0, -22)),
@@ -103,7 +105,8 @@ def _inward(
 
 
 def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    """Return whether two labels overlap, or would be read as one word."""
+    return a[0] - GAP < b[2] and b[0] - GAP < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _near(box: Box, spot: Sequence[float], margin: float) -> bool:
