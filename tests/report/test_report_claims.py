@@ -108,6 +108,19 @@ def test_similar_is_what_the_paper_itself_calls_so(run, factor, seen):
     assert (verdict.label, verdict.seen) == (Label.NOT_COMPARABLE, seen)
 
 
+def test_with_few_images_the_kernel_distance_is_told_beside(run):
+    few = scaled(run, 1.0).rows
+    few.loc[few["task"] == "frechet", "leads"] = "kid"
+    mine = few["denoiser"].eq("diffusion:cunet") & few["task"].eq("frechet")
+    few.loc[mine, "kid"] = 1.5 * few.loc[mine, "kid"]
+    base = few[few["denoiser"].eq("diffusion:unet") & few["task"].eq("frechet")]
+    best = base.loc[base["frechet"].idxmin()]
+    ratio = few.loc[mine & few["steps"].eq(best["steps"]), "kid"].iloc[0] / best["kid"]
+    told = claims_synthesis.similar(with_rows(run, few)).measured
+    assert told.endswith(f"; the kernel distance, which leads with so few images, x{ratio:.3g}")
+    assert "kernel" not in claims_synthesis.similar(scaled(run, 1.0)).measured
+
+
 def test_the_largest_saving_of_time_is_steps_times_latency(run):
     found = claims_quality.least_time(run)
     rows = run.rows[(run.rows["task"] == "latency") & (run.rows["scale"] == 0.125)]
