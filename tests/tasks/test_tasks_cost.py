@@ -278,6 +278,7 @@ def test_the_times_of_parts_add_up(measure):
 
 def test_the_roofline_has_ceilings_for_work_and_for_copies(measure, monkeypatch):
     monkeypatch.setattr("bench.metrics.roofline.LEAST_S", 0.0)
+    monkeypatch.setattr("bench.metrics.roofline.CONV_WIDTH", 8)  # bfloat16 may be emulated
     monkeypatch.setattr("bench.metrics.roofline.COPIED_BYTES", {"cpu": 2**20})
     rows = {r["ceiling"]: r for r in measure("roofline", {"threads": 1, "repeats": 2})}
     assert len(rows) == 6

@@ -56,6 +56,7 @@ def gpu(monkeypatch):
 
 def test_a_timing_says_its_conditions_and_puts_them_back(gpu, monkeypatch):
     monkeypatch.setattr("bench.metrics.roofline.CONV_BATCHES", (1,))
+    monkeypatch.setattr("bench.metrics.roofline.CONV_WIDTH", 8)
     monkeypatch.setattr("bench.metrics.roofline.SIDES", (8,))
     monkeypatch.setattr("bench.metrics.roofline.COPIED_BYTES", {"cpu": 2**10})
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
