@@ -1,5 +1,7 @@
 """The paper's claims about quality: steps and time to the best distance, and restoration."""
 
+from collections.abc import Iterable
+
 from bench.report import restoration as r
 from bench.report import table4_pairs
 from bench.report.comparison import Value
@@ -182,15 +184,8 @@ def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Eviden
         n.add(plural(ours.value.n, "image") or "-")
         texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
         if gap is not None:
-            sides.append(0 if gap[1] <= 0 <= gap[2] else sign * (1 if gap[1] > 0 else -1))
-    if not texts:
-        return NOTHING
-    words, of = "; ".join(texts), ", ".join(sorted(n))
-    if not sides:
-        return Evidence(words, of, missing(NO_INTERVAL))
-    agree, tie, opposite = (sides.count(side) for side in (1, 0, -1))
-    told = f"{words}: {agree} as the paper says, {tie} tied, {opposite} the other way"
-    return Evidence(told, of, under(unlike, share(agree, tie, opposite)))
+            sides.append(_side(gap, sign))
+    return _shared(texts, sides, sorted(n), unlike)
 
 
 def _gap(
@@ -249,9 +244,9 @@ ABLATIONS = ("cunet-no-attention", "cunet-no-residual", "cunet-no-attention-no-r
 
 
 def ablation(run: RunLike) -> Evidence:
-    """Return whether samples are worse without attention or residual connections."""
+    """Return whether samples are worse without attention, residual connections, or both."""
     table = {(c.dataset, c.recipe, c.backbone): c for c in _paper_recipe(run)}
-    texts, verdicts, n = [], [], []
+    texts, sides, n, unlike = [], [], [], ""
     for (dataset, recipe, backbone), curve in table.items():
         full = table.get((dataset, recipe, "cunet"))
         if backbone not in ABLATIONS or full is None:
@@ -262,6 +257,26 @@ def ablation(run: RunLike) -> Evidence:
             *(listed(row["leave_one_out"]) for row in rows),
         ) or separate(curve.value.ranged, full.value.ranged)
         texts.append(f"{backbone}: {curve.value.value:.3g} against {full.value.value:.3g}")
-        verdicts.append(judged(gap, 1, unlike_paper(run, curve)))
         n.append(plural(curve.value.n, "image") or "-")
-    return gathered(texts, verdicts, n)
+        unlike = unlike_paper(run, curve)
+        if gap is not None:
+            sides.append(_side(gap, 1))
+    return _shared(texts, sides, n, unlike)
+
+
+def _side(gap: Triple, sign: int) -> int:
+    """Return 1 where a difference is on the paper's side beyond its interval, -1 or 0."""
+    _, low, high = gap
+    return 0 if low <= 0 <= high else sign * (1 if low > 0 else -1)
+
+
+def _shared(texts: list[str], sides: list[int], n: Iterable[str], unlike: str) -> Evidence:
+    """Return the evidence of many comparisons, each decided by its own interval."""
+    if not texts:
+        return NOTHING
+    words, of = "; ".join(texts), ", ".join(dict.fromkeys(n))
+    if not sides:
+        return Evidence(words, of, missing(NO_INTERVAL))
+    agree, tie, opposite = (sides.count(side) for side in (1, 0, -1))
+    told = f"{words}: {agree} as the paper says, {tie} tied, {opposite} the other way"
+    return Evidence(told, of, under(unlike, share(agree, tie, opposite)))

@@ -399,3 +399,24 @@ def test_the_time_embedding_is_judged_by_what_a_contract_test_found(run, judged)
     assert of(judged, "time-embedding").verdict.label is Label.CONTRADICTED
     bare = with_rows(run, run.rows, findings=[{"name": "cunet-released", "note": "licensed"}])
     assert claims_tables.time_embedding(bare).verdict.label is Label.MISSING
+
+
+@pytest.mark.parametrize(
+    ("factors", "seen", "told"),
+    [
+        ((0.5, 1.0, 2.0), Label.DIFFERS, "1 as the paper says, 1 tied, 1 the other way"),
+        ((2.0, 2.0, 1.0), Label.REPRODUCED, "2 as the paper says, 1 tied, 0 the other way"),
+        ((0.5, 0.5, 0.5), Label.CONTRADICTED, "0 as the paper says, 0 tied, 3 the other way"),
+    ],
+)
+def test_ablations_decide_together(run, factors, seen, told):
+    rows = [run.rows]
+    full = run.rows[run.rows["denoiser"].eq("diffusion:cunet") & run.rows["task"].eq("frechet")]
+    for name, factor in zip(claims_quality.ABLATIONS, factors, strict=True):
+        mine = full.assign(denoiser=f"diffusion:{name}", backbone=name)
+        mine["frechet"] = factor * mine["frechet"]
+        mine["leave_one_out"] = [[factor * v for v in cell] for cell in mine["leave_one_out"]]
+        rows.append(mine)
+    found = claims_quality.ablation(with_rows(run, pd.concat(rows, ignore_index=True)))
+    assert found.verdict.seen is seen
+    assert found.measured.endswith(f": {told}")
