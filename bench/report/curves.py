@@ -62,10 +62,10 @@ NUMBERS = (
 )
 """Of which the seeds' mean is taken."""
 IMAGES = (
-    *("backbone", "dataset", "recipe", "sampler", "spacing", "seed"),
+    *("backbone", "dataset", "recipe", "sampler", "spacing"),
     *("steps", "n_generated", "image_size", "scale"),
 )
-"""What a distance and the images that it is of have in common."""
+"""What a distance and the images that it is of have in common, of whichever seed."""
 PRIMARY = "inception"
 """The only features whose Frechet distance may be called FID."""
 
@@ -219,7 +219,8 @@ def _calls(run: RunLike, rows: pd.DataFrame) -> list[float]:
 
 
 def _made(row: pd.Series) -> tuple:
-    return tuple(None if pd.isna(row[name]) else row[name] for name in IMAGES)
+    found = {name: None if pd.isna(row[name]) else row[name] for name in IMAGES}
+    return tuple((found | {"spacing": found["spacing"] or UNIFORM}).values())
 
 
 def curves(run: RunLike) -> list[Curve]:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
+from report_builder import FakeRun
 
 from bench.report import style
 from bench.report.claims import CLAIMS
@@ -19,7 +21,9 @@ from bench.report.paired import paired_jackknife, worst_case, worst_ratio
 from bench.report.point_labels import texts_beside
 from bench.report.tables import TABLES
 from bench.report.verdicts import Label
+from bench.runs import load_run
 
+HOME = Path(__file__).resolve().parents[2]
 T7 = 2.364624
 """Student's t, 97.5 %, 7 degrees of freedom (any printed table)."""
 
@@ -67,6 +71,15 @@ def test_time_is_that_of_network_calls_where_a_step_makes_two(run):
     for name in ("time", "time to the common distance"):
         after, once = (t[t["metric"] == name]["ours"].dropna() for t in (lines, before))
         assert len(once) and (after > 1.5 * once).all(), name
+
+
+@pytest.mark.parametrize("name", ["mnist-small", "celeba-32", "mnist-ddpm"])
+def test_the_images_behind_every_distance_are_found(name):
+    """Rows of distances say less of the images than the images' own."""
+    rows = load_run(HOME / "results" / "reference" / name).rows.copy()
+    rows.loc[rows["task"] == "sample", "calls"] *= 3
+    for curve in curves(FakeRun({}, rows, HOME)):
+        assert (curve.points["calls"] == 3 * curve.points["steps"]).all()
 
 
 @pytest.mark.parametrize("asked", ["alexnet", "efficientnet-lite0"])
