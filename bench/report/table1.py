@@ -22,6 +22,7 @@ from bench.report.rows import (
     text_of,
 )
 from bench.report.table1_layout import NAME, NETWORKS, Measured, groups, table1_layout
+from bench.report.training import unequal_notes
 from bench.report.verdicts import differences, magnitude, missing, not_comparable
 from bench.statistics import t_quantile
 
@@ -272,7 +273,8 @@ def table1(run: RunLike) -> c.Table:
         lines += iso_quality(run, pair, times)
     measured = {(printed(m.curve.backbone), paper_column(m.curve.dataset) or "") for m in shown}
     lines += _absent(run, measured)
-    columns = groups(run, sorted({m.curve.dataset for m in shown}))
+    datasets = sorted({m.curve.dataset for m in shown})
+    columns, uneven = groups(run, datasets), unequal_notes(run, datasets)
     return c.Table(
         NAME,
         "Table 1: image synthesis",
@@ -281,5 +283,5 @@ def table1(run: RunLike) -> c.Table:
         c.tidy(lines),
         table1_layout(shown, columns),
         2,
-        (*_notes(shown), NETWORK_NOTE, c.tally(lines), *fault_notes(run, READS)),
+        (*_notes(shown), *uneven, NETWORK_NOTE, c.tally(lines), *fault_notes(run, READS)),
     )

@@ -1,6 +1,6 @@
 """Training: one-step denoising of held-out images against the Wiener filter, by noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,3 +169,18 @@ def _notes(rows: pd.DataFrame) -> list[str]:
         "The interval is of the paired difference over images, by bootstrap, on the scale of the "
         "ratio; yes: all of it below 1, no: all above, tie: neither.",
     ]
+
+
+def unequal_notes(run: RunLike, datasets: Iterable[str]) -> list[str]:
+    """Return of each data set whose networks had not as many updates how many each had."""
+    rows = ok(run, "train", ("denoiser", "dataset", "updates")).dropna(subset=["denoiser"])
+    rows = rows[rows["denoiser"].str.startswith(DIFFUSION)]
+    notes = []
+    for dataset in datasets:
+        here = rows[rows["dataset"] == dataset]
+        names = here["denoiser"].str.removeprefix(DIFFUSION)
+        mine = here["updates"].astype(float).groupby(names).max()
+        if mine.nunique() > 1:
+            had = ", ".join(f"{printed(name)} {mine[name]:,.0f}" for name in ordered(mine.index))
+            notes.append(f"{dataset}: trained unequally, in updates: {had}.")
+    return notes

@@ -97,6 +97,19 @@ def test_table_1_goes_by_the_features_that_the_run_was_told_to_go_by(run, asked)
     assert primary(both, real) == real[:1], "Inception is the paper's"
 
 
+def test_a_pair_of_unequal_trainings_is_told(run):
+    def notes(cunet):
+        rows = run.rows.copy()
+        for name, updates in (("unet", 2400), ("cunet", cunet)):
+            mine = rows["task"].eq("train") & rows["denoiser"].eq(f"diffusion:{name}")
+            rows.loc[mine, "updates"] = updates
+        return TABLES["table1"](dataclasses.replace(run, rows=rows)).notes
+
+    assert not any("unequally" in note for note in notes(2400))
+    told = "digits: trained unequally, in updates: U-Net 2,400, cU-Net 6,000."
+    assert told in notes(6000)
+
+
 def test_a_best_at_the_last_step_tried_is_said_to_be_open(run):
     (note,) = [one for one in TABLES["table1"](run).notes if "more may be better" in one]
     assert "U-Net (50)" in note and "cU-Net" not in note.replace("U-Net (50)", "")
