@@ -254,7 +254,7 @@ def load_budget(
 def _not_allowed(error: ValidationError, origin: Mapping[str, str]) -> BenchError:
     """Return the first fault of a budget in one line that says where the setting came from."""
     first = error.errors(include_url=False)[0]
-    parts = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    parts = [part for part in map(str, first["loc"]) if part.isidentifier()]  # of settings' names
     where = ".".join(parts)
     from_group = next((o for key, o in origin.items() if key.startswith(where)), "--set ")
     given = "" if isinstance(first["input"], dict) else f"={shown(first['input'])}"

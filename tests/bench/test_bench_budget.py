@@ -114,6 +114,8 @@ def test_what_the_command_line_overrules_need_not_be_allowed(tmp_path):
         ("train.updates = 1.5", "fractional part"),
         ("denoising.clipped = 1", "denoising.clipped is 1, expected true or false"),
         ("dataset = 5", "dataset=5 is not allowed: .* valid string"),
+        ("classics.sigmas_255 = [-3]", "classics.sigmas_255=-3 is not allowed: .* equal to 1"),
+        ("classics.n = 0", "classics.n=0 is not allowed: .* equal to 2"),
         ("train.updates = 1e999", "not allowed"),
         ("train.passes = inf", "train.passes=inf is not allowed: .* finite"),
         ("seed = 0x" + "f" * 900, "seed=.* is not allowed"),
