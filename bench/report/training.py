@@ -173,7 +173,7 @@ def _notes(rows: pd.DataFrame) -> list[str]:
 
 def unequal_notes(run: RunLike, datasets: Iterable[str]) -> list[str]:
     """Return of each data set whose networks had not as many updates how many each had."""
-    rows = ok(run, "train", ("denoiser", "dataset", "updates")).dropna(subset=["denoiser"])
+    rows = ok(run, "train", ("denoiser", "dataset", "updates")).astype({"denoiser": str})
     rows = rows[rows["denoiser"].str.startswith(DIFFUSION)]
     notes = []
     for dataset in datasets:

@@ -20,6 +20,7 @@ from bench.report.latency import Latency, condition, median_interval, timings
 from bench.report.paired import paired_jackknife, worst_case, worst_ratio
 from bench.report.point_labels import texts_beside
 from bench.report.tables import TABLES
+from bench.report.training import unequal_notes
 from bench.report.verdicts import Label
 from bench.runs import load_run
 
@@ -108,6 +109,9 @@ def test_a_pair_of_unequal_trainings_is_told(run):
     assert not any("unequally" in note for note in notes(2400))
     told = "digits: trained unequally, in updates: U-Net 2,400, cU-Net 6,000."
     assert told in notes(6000)
+    assert unequal_notes(FakeRun({}, pd.DataFrame(), HOME), ["digits"]) == []
+    untrained = dataclasses.replace(run, rows=run.rows[run.rows["task"] != "train"])
+    assert unequal_notes(untrained, ["digits"]) == []
 
 
 def test_a_best_at_the_last_step_tried_is_said_to_be_open(run):
