@@ -9,7 +9,7 @@ from bench.named_options import options_of
 from bench.report import perception
 from bench.report import restoration as r
 from bench.report.evidence import NOTHING, Evidence, gathered, share
-from bench.report.paired import paired_mean, separate
+from bench.report.paired import paired_mean, separate, side
 from bench.report.paper import lookup
 from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of
 from bench.report.table2 import Restorations
@@ -39,8 +39,7 @@ def _sides(pairs: Iterable[tuple[Method, Method, Key, int]]) -> list[int]:
     for a, b, key, sign in pairs:
         ends = gap(a, b, key)
         if ends is not None:
-            _, low, high = ends
-            found.append(0 if low <= 0 <= high else sign * (1 if low > 0 else -1))
+            found.append(side(ends, sign))
     return found
 
 
@@ -112,7 +111,7 @@ def matches(run: RunLike) -> Evidence:
         if ends is None or metric not in r.METRICS:
             continue
         sign, row = 1 if r.METRICS[metric][1] else -1, best.row
-        sides.append(0 if ends[1] <= 0 <= ends[2] else sign * (1 if ends[1] > 0 else -1))
+        sides.append(side(ends, sign))
     if row is None:
         return NOTHING
     won, tied, lost = (sides.count(sign) for sign in (1, 0, -1))
@@ -217,7 +216,7 @@ def blur(run: RunLike) -> Evidence:
         near = [one for share_ in ENDS if (one := _triple(own, share_, "psnr")) is not None]
         if len(far) < len(ENDS) or len(near) < len(ENDS):
             continue
-        sides.append((_side(separate(*near)), _side(separate(*far))))
+        sides.append((side(separate(*near)), side(separate(*far))))
         gains.append(near[0][0] - near[1][0])
         unlike, n = r.unlike_paper(run, own.iloc[0]), integer(own["n"].iloc[0]) or n
     if not sides:
@@ -250,9 +249,3 @@ def _triple(rows: pd.DataFrame, share_: float, metric: str) -> tuple[float, floa
         return None
     value, low, high = (floating(here.iloc[0].get(f"{metric}{end}")) for end in perception.ENDS)
     return None if value is None or low is None or high is None else (value, low, high)
-
-
-def _side(ends: tuple[float, float, float] | None) -> int:
-    if ends is None or ends[1] <= 0 <= ends[2]:
-        return 0
-    return 1 if ends[1] > 0 else -1

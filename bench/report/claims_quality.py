@@ -13,6 +13,7 @@ from bench.report.paired import (
     Triple,
     paired_jackknife,
     separate,
+    side,
     worst_case,
     worst_ratio,
 )
@@ -184,7 +185,7 @@ def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Eviden
         n.add(plural(ours.value.n, "image") or "-")
         texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
         if gap is not None:
-            sides.append(_side(gap, sign))
+            sides.append(side(gap, sign))
     return _shared(texts, sides, sorted(n), unlike)
 
 
@@ -260,14 +261,8 @@ def ablation(run: RunLike) -> Evidence:
         n.append(plural(curve.value.n, "image") or "-")
         unlike = unlike_paper(run, curve)
         if gap is not None:
-            sides.append(_side(gap, 1))
+            sides.append(side(gap))
     return _shared(texts, sides, n, unlike)
-
-
-def _side(gap: Triple, sign: int) -> int:
-    """Return 1 where a difference is on the paper's side beyond its interval, -1 or 0."""
-    _, low, high = gap
-    return 0 if low <= 0 <= high else sign * (1 if low > 0 else -1)
 
 
 def _shared(texts: list[str], sides: list[int], n: Iterable[str], unlike: str) -> Evidence:
@@ -277,6 +272,6 @@ def _shared(texts: list[str], sides: list[int], n: Iterable[str], unlike: str) -
     words, of = "; ".join(texts), ", ".join(dict.fromkeys(n))
     if not sides:
         return Evidence(words, of, missing(NO_INTERVAL))
-    agree, tie, opposite = (sides.count(side) for side in (1, 0, -1))
+    agree, tie, opposite = (sides.count(sign) for sign in (1, 0, -1))
     told = f"{words}: {agree} as the paper says, {tie} tied, {opposite} the other way"
     return Evidence(told, of, under(unlike, share(agree, tie, opposite)))

@@ -82,6 +82,13 @@ def paired_median(a: Sequence[float], b: Sequence[float]) -> Triple | None:
     return float(np.median(gaps)), float(gaps[k]), float(gaps[n - 1 - k])
 
 
+def side(gap: Triple | None, sign: int = 1) -> int:
+    """Return 1 where a difference has the sign beyond its interval, -1 the other one; else 0."""
+    if gap is None or gap[1] <= 0 <= gap[2]:
+        return 0
+    return sign if gap[1] > 0 else -sign
+
+
 def worst_case(a: Triple | None, b: Triple | None) -> Triple | None:
     """Return a - b between the ends that lie farthest apart.
 

@@ -227,9 +227,11 @@ def _notes(found: list[Measured]) -> list[str]:
 
 def _ends(here: list[Curve]) -> list[str]:
     """Return which networks are best at the most steps that were tried: more may be better."""
-    most = {printed(one.backbone): one.points["steps"].max() for one in here}
-    best = {printed(one.backbone): one.best["steps"] for one in here}
-    ends = [f"{name} ({steps:.0f})" for name, steps in most.items() if best[name] == steps]
+    ends = [
+        f"{printed(one.backbone)} ({one.best['steps']:.0f})"
+        for one in here
+        if one.best["steps"] == one.points["steps"].max()
+    ]
     if not ends:
         return []
     return [
