@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.cell import UNIFORM
 from bench.named_options import options_of
 from bench.report.claims_quality import images, pairs
 from bench.report.comparison import Value
-from bench.report.curves import UNIFORM, Curve, distance_name, kernel_name
+from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.engines import Run, runs
 from bench.report.evidence import NOTHING, Evidence, gathered
+from bench.report.generated import completed
 from bench.report.names import printed, sampler_name
 from bench.report.paired import Triple, paired_jackknife, paired_mean, worst_ratio
 from bench.report.paper import lookup
@@ -22,7 +24,6 @@ from bench.report.rows import (
     ok,
     plural,
     settings,
-    text_of,
 )
 from bench.report.table1 import unlike_paper
 from bench.report.trainings import Training, Trainings, trainings
@@ -167,10 +168,9 @@ def _gains(run: RunLike, found: Sequence[Tried], metric: str) -> list[Gain]:
 
 def _usual(run: RunLike) -> str:
     """Return the recipe's sampler as the tables call it: as Table 1 does, where it is there."""
-    rows = ok(run, "frechet", ("sampler", "spacing")).dropna(subset=["sampler"])
+    rows = completed(ok(run, "frechet", ("sampler", "spacing")).dropna(subset=["sampler"]))
     if len(rows):
-        first = rows.iloc[0]
-        return sampler_name(str(first["sampler"]), text_of(first["spacing"]) or UNIFORM)
+        return sampler_name(*rows.iloc[0][["sampler", "spacing"]].map(str))
     asked = str((settings(run).get("generation") or {}).get("sampler", "ddim"))
     spacing = str(options_of(asked)[1].get("spacing", UNIFORM))
     return sampler_name(asked.replace(f"+spacing={spacing}", ""), spacing)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.cell import UNIFORM as UNIFORM
+from bench.cell import UNIFORM
 from bench.report.comparison import Value
+from bench.report.generated import SAME, completed, images, same
 from bench.report.names import PAPER_RECIPE, ordered
 from bench.report.paired import Triple
 from bench.report.rows import RunLike, floating, integer, listed, ok, settings, text_of
@@ -61,11 +62,6 @@ NUMBERS = (
     *("nearest_training", "nearest_training_held_out", "nearest_share"),
 )
 """Of which the seeds' mean is taken."""
-IMAGES = (
-    *("backbone", "dataset", "recipe", "sampler", "spacing"),
-    *("steps", "n_generated", "image_size", "scale"),
-)
-"""What a distance and the images that it is of have in common, of whichever seed."""
 PRIMARY = "inception"
 """The only features whose Frechet distance may be called FID."""
 
@@ -206,26 +202,20 @@ def block_of(rows: pd.DataFrame) -> pd.Series:
     """Return the block of a table that each row belongs to: recipe, sampler, spacing of steps."""
     recipe = rows["recipe"].astype(object).where(rows["recipe"].notna(), PAPER_RECIPE).astype(str)
     sampler = rows["sampler"].astype(object).where(rows["sampler"].notna(), "").astype(str)
-    spacing = rows["spacing"].astype(object).where(rows["spacing"].notna(), UNIFORM).astype(str)
+    spacing = completed(rows)["spacing"].astype(str)
     spaced = (" with " + spacing + " steps").where(spacing != UNIFORM, "")
     return (recipe + ", " + sampler).str.removesuffix(", ") + spaced
 
 
 def _calls(run: RunLike, rows: pd.DataFrame) -> list[float]:
     """Return the network calls behind each distance: as its images say, else one a step."""
-    made = ok(run, "sample", (*IMAGES, "calls"))
-    known = {_made(row): floating(row["calls"]) for _, row in made.iterrows()}
-    return [known.get(_made(row)) or float(row["steps"]) for _, row in rows.iterrows()]
-
-
-def _made(row: pd.Series) -> tuple:
-    found = {name: None if pd.isna(row[name]) else row[name] for name in IMAGES}
-    return tuple((found | {"spacing": found["spacing"] or UNIFORM}).values())
+    known = {what: floating(made["calls"]) for what, made in images(run, ("calls",)).items()}
+    return [known.get(same(row)) or float(row["steps"]) for _, row in completed(rows).iterrows()]
 
 
 def curves(run: RunLike) -> list[Curve]:
     """Return every distance curve of a run, in the order of tables and figures."""
-    rows = ok(run, "frechet", COLUMNS)
+    rows = ok(run, "frechet", (*COLUMNS, *SAME))
     rows = rows[rows["frechet"].notna() & rows["steps"].notna()]
     if rows.empty:
         return []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from bench.report.comparison import Value
-from bench.report.curves import UNIFORM
+from bench.report.generated import SAME, completed, images, same
 from bench.report.latency import Latency, latency_of, timings
 from bench.report.names import SAMPLERS, ordered, sampler_name
 from bench.report.pareto import front
@@ -14,11 +14,6 @@ from bench.report.rows import RunLike, floating, integer, listed, ok, text_of, t
 from bench.statistics import t_quantile
 
 TABLE = "samplers"
-SAME = (
-    *("backbone", "dataset", "recipe", "sampler", "spacing", "generator", "start", "student"),
-    *("steps", "n_generated", "image_size", "scale"),
-)
-"""What a distance and the images that it is of have in common."""
 COLUMNS = (
     *SAME,
     *("frechet", "low", "high", "kid", "kid_se", "leave_one_out", "kid_leave_one_out", "leads"),
@@ -91,12 +86,12 @@ def leading(found: Sequence[Tried]) -> str:
 
 def tried(run: RunLike) -> dict[tuple[str, str, str], list[Tried]]:
     """Return what was tried, by what can be compared, with what is Pareto-optimal in it."""
-    rows = _completed(ok(run, "frechet", COLUMNS, table=TABLE))
-    images = _images(run)
+    rows = completed(ok(run, "frechet", COLUMNS, table=TABLE))
+    known = images(run, ("calls", "leaks"))
     times, nfe = timings(run), _nfe(run)
     groups: dict[tuple[str, str, str], list[Tried]] = {}
     for _, row in rows[rows["frechet"].notna()].iterrows():
-        made = images.get(_same(row))
+        made = known.get(same(row))
         calls = None if made is None else integer(made["calls"])
         per_call = nfe.get(row["backbone"])
         one = Tried(
@@ -112,20 +107,6 @@ def tried(run: RunLike) -> dict[tuple[str, str, str], list[Tried]]:
         )
         groups.setdefault(one.group, []).append(one)
     return {group: _judged(_sorted(groups[group])) for group in sorted(groups)}
-
-
-def _completed(rows: pd.DataFrame) -> pd.DataFrame:
-    spacing = rows["spacing"].astype(object)
-    return rows.assign(spacing=spacing.where(spacing.notna(), UNIFORM))
-
-
-def _images(run: RunLike) -> dict[tuple, pd.Series]:
-    rows = _completed(ok(run, "sample", (*SAME, "calls", "leaks")))
-    return {_same(row): row for _, row in rows.iterrows()}
-
-
-def _same(row: pd.Series) -> tuple:
-    return tuple(None if pd.isna(row[name]) else row[name] for name in SAME)
 
 
 def _nfe(run: RunLike) -> dict[str, int]:
