@@ -5,6 +5,7 @@ Quality cells hold it together, a timing cell holds it alone. `BENCH_LOCK_DIR` m
 
 import contextlib
 import errno
+import math
 import os
 import stat
 import tempfile
@@ -55,6 +56,29 @@ def machine_lock(*, alone: bool, wanted: Callable[[], None] = lambda: None) -> I
         yield
     finally:
         os.close(handle)
+
+
+def patient(
+    wanted: Callable[[], None], tell: Callable[[], None], *, after_s: float
+) -> Callable[[], None]:
+    """Return what is called again and again while waiting, and tells once of a long wait.
+
+    Args:
+        wanted: Called every time; raises to give up.
+        tell: Called once, when the wait has taken longer than `after_s`.
+        after_s: Seconds since the first call, which never tells.
+    """
+    since, told = math.inf, False
+
+    def called() -> None:
+        nonlocal since, told
+        wanted()
+        since = min(since, now := time.monotonic())
+        if not told and now - since > after_s:
+            told = True
+            tell()
+
+    return called
 
 
 def _opened(path: Path) -> int:

@@ -5,11 +5,10 @@ executor's.
 """
 
 import contextlib
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -19,6 +18,7 @@ from bench.executor.executor import Executor, Seat
 from bench.executor.local import Local
 from bench.jobs import Job, Shown, jobs_of, order_of
 from bench.limits import open_files
+from bench.locks import patient
 from bench.plan import Plan, Planned
 from bench.pool import Stopped
 from bench.recovery import RENEWAL
@@ -173,7 +173,9 @@ class Runner:
 
         @contextlib.contextmanager
         def taken() -> Iterator[Seat]:
-            with self._where.seat(planned, self._patience(planned)) as seat:
+            waiting = partial(self._tell, self.listener.waiting, planned)
+            go_on = patient(self._go_on, waiting, after_s=TOLD_AFTER_S)
+            with self._where.seat(planned, go_on) as seat:
                 if self._shown.is_first(planned.key):
                     self._tell(self.listener.started, planned)
                 yield seat
@@ -194,20 +196,6 @@ class Runner:
         """Tell the listener; what is shown, or cannot be, is no reason to lose a cell."""
         with contextlib.suppress(Exception):
             hear(*about)
-
-    def _patience(self, planned: Planned) -> Callable[[], None]:
-        """Return what a cell calls while it waits for its seat: of a long wait people are told."""
-        since, told = math.inf, False
-
-        def go_on() -> None:
-            nonlocal since, told
-            self._go_on()
-            since = min(since, now := time.monotonic())
-            if not told and now - since > TOLD_AFTER_S:
-                told = True
-                self._tell(self.listener.waiting, planned)
-
-        return go_on
 
     def _go_on(self) -> None:
         """Raise once the run is being stopped: what waits must not begin."""

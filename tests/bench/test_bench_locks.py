@@ -1,6 +1,7 @@
 import contextlib
 import fcntl
 import os
+import time
 
 import pytest
 
@@ -79,3 +80,12 @@ def test_a_folder_that_cannot_be_made_is_one_line(path):
     path.parent.touch()
     with pytest.raises(BenchError, match="Not a directory"), machine_lock(alone=False):
         pass
+
+
+def test_a_long_wait_is_told_once_and_the_first_call_is_no_wait():
+    asked, told = [], []
+    wanted = locks.patient(lambda: asked.append(None), lambda: told.append(len(asked)), after_s=0.0)
+    for _ in range(4):
+        wanted()
+        time.sleep(0.001)
+    assert (len(asked), told) == (4, [2])
