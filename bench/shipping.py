@@ -13,7 +13,7 @@ from bench.api import BenchError, Kind
 from bench.disk import file_sha, write_atomically
 from bench.parts import read_tensors, write_tensors
 from bench.record import is_plain_name
-from bench.registry import build
+from bench.registry import DIFFUSION, build
 from bench.runs import Run
 from bench.store import Record
 from bench.tasks.taken import halved
@@ -194,7 +194,9 @@ def card(one: shipped.Shipped, size: int) -> str:
     noise = f", at {spec['noise']['name']}" if "noise" in spec else ""
     network = ""
     if "recipe" in denoiser:  # a backbone: a run may have others
-        network = f" --set scale={one.width:g} --set backbones={denoiser['name'].partition(':')[2]}"
+        network = (
+            f" --set scale={one.width:g} --set backbones={denoiser['name'].removeprefix(DIFFUSION)}"
+        )
     machine = one.made["machine"]
     where = f"{', '.join(machine['gpu'])}" if one.made["device"] == "cuda" else machine["cpu"]
     return f"""# {one.name}

@@ -21,10 +21,11 @@ METRICS = {
     "lpips": ("LPIPS", "lower is better"),
     "psnr": ("PSNR, dB", "higher is better"),
 }
-READINGS = {"current": 1.6, "x0": 0.8}
-"""The readings of the current estimate, with the width of their lines."""
-FAINT = {"current": 1.0, "x0": 0.55}
-WORDS = {"current": "current sample", "x0": "predicted image"}
+READINGS = {
+    "current": {"label": "current sample", "linewidth": 1.6, "alpha": 1.0},
+    "x0": {"label": "predicted image", "linewidth": 0.8, "alpha": 0.55},
+}
+"""The readings of the current estimate, with their words and lines."""
 COLUMNS = 4
 
 
@@ -66,14 +67,13 @@ def _panel(axes: Axes, curves: pd.DataFrame, best: pd.DataFrame, metric: str) ->
     """Draw both readings of every network, the best steps and those of disjoint images."""
     for backbone in ordered(curves["backbone"].dropna()):
         look = style.look(backbone)
-        for reading, width in READINGS.items():
+        for reading, line in READINGS.items():
             chosen = (curves["backbone"] == backbone) & (curves["estimate"] == reading)
             one = curves[chosen].sort_values("calls")
             if one.empty:
                 continue
             x, y = _steps(one).to_numpy(), one[metric].to_numpy(float)
-            line = {"color": look.colour, "linestyle": look.dash, "linewidth": width}
-            axes.plot(x, y, **line, alpha=FAINT[reading], zorder=3)
+            axes.plot(x, y, color=look.colour, linestyle=look.dash, **line, zorder=3)
             top = best[(best["backbone"] == backbone) & (best["estimate"] == reading)]
             for row in top.itertuples():
                 at = int(row.best_calls)
@@ -96,11 +96,8 @@ def _said(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
 
 def _readings(figure: Figure) -> None:
     """Say below the panels which line is which reading."""
-    lines = [
-        Line2D([], [], color=style.GREY, linewidth=width, alpha=FAINT[name])
-        for name, width in READINGS.items()
-    ]
-    figure.legend(lines, WORDS.values(), loc="lower left", ncols=len(WORDS), borderaxespad=0.2)
+    lines = [Line2D([], [], color=style.GREY, **line) for line in READINGS.values()]
+    figure.legend(handles=lines, loc="lower left", ncols=len(lines), borderaxespad=0.2)
 
 
 def _ends(curves: pd.DataFrame, metric: str) -> list[tuple[str, float, float]]:
