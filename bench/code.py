@@ -9,9 +9,13 @@ import ast
 import functools
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Iterable
 from importlib.machinery import all_suffixes
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench import assets
 
 OURS = ("bench", "models", "baselines")
 
@@ -69,13 +73,60 @@ def _source(path: Path) -> Path | None:
     return path if path.suffix == ".py" and path.is_file() else None
 
 
+class Said(NamedTuple):
+    """What counts of a source."""
+
+    digest: str
+    """Hash of its meaning."""
+    imports: tuple[tuple[int, str, tuple[str, ...]], ...]
+    """What it imports, anywhere in it: leading dots, module, and the names that it takes of it."""
+
+
 @functools.cache
-def _parsed(path: Path) -> ast.Module:
-    """Return a source as a tree; an empty one where it cannot be read, as Python could not."""
+def _said(path: Path) -> Said:
+    """Return what counts of a source; of an empty one where it cannot be read, as by Python.
+
+    Taking a whole project apart takes a second or two, before anything else happens: what a text
+    says is remembered, by the text and by the Python that would take it apart.
+    """
     try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module(body=[], type_ignores=[])
+        text = path.read_bytes()
+    except OSError:
+        text = b""
+    known = hashlib.sha256(text).hexdigest()
+    question = {"what a source says": known, "python": sys.version_info[:3]}
+    told = assets.remembered(question, lambda: _taken_apart(text), _is_told)
+    return Said(told[0], tuple((dots, base, tuple(names)) for dots, base, names in told[1]))
+
+
+def _is_told(kept: Any) -> bool:
+    match kept:
+        case [str(), list(imports)]:
+            return all(_is_import(each) for each in imports)
+    return False
+
+
+def _is_import(kept: Any) -> bool:
+    match kept:
+        case [int(), str(), list(names)]:
+            return all(isinstance(name, str) for name in names)
+    return False
+
+
+def _taken_apart(text: bytes) -> list[Any]:
+    """Return the hash of a source's meaning, and its imports."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = ast.Module(body=[], type_ignores=[])
+    imports: list[tuple[int, str, list[str]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports.extend((0, alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            imports.append((node.level, node.module or "", names))
+    return [hashlib.sha256(_without_docstrings(tree).encode()).hexdigest(), imports]
 
 
 def _without_docstrings(tree: ast.Module) -> str:
@@ -92,12 +143,10 @@ def _without_docstrings(tree: ast.Module) -> str:
     return text
 
 
-@functools.cache
 def module_digest(module: str) -> str:
     """Return the sha256 of one module's meaning; of an empty text where it has no source."""
     path = source_of(module)
-    text = _without_docstrings(_parsed(path)) if path else ""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _said(path).digest if path else hashlib.sha256(b"").hexdigest()
 
 
 @functools.cache
@@ -108,24 +157,20 @@ def _imports(module: str) -> frozenset[str]:
         return frozenset()
     roots = {*OURS, module.partition(".")[0]}
     found: set[str] = set()
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(module, path, node)
-            found.add(base)
-            found.update(f"{base}.{alias.name}" for alias in node.names)
+    for dots, named, names in _said(path).imports:
+        base = _absolute(module, path, dots, named)
+        found.update([base, *(f"{base}.{name}" for name in names)])
     return frozenset(
         name for name in found if name.partition(".")[0] in roots and source_of(name) is not None
     )
 
 
-def _absolute(module: str, path: Path, node: ast.ImportFrom) -> str:
-    if not node.level:
-        return node.module or ""
+def _absolute(module: str, path: Path, dots: int, named: str) -> str:
+    if not dots:
+        return named
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    base = package[: len(package) - node.level + 1]
-    return ".".join([*base, node.module] if node.module else base)
+    base = package[: len(package) - dots + 1]
+    return ".".join([*base, named] if named else base)
 
 
 def reach(modules: Iterable[str]) -> list[str]:

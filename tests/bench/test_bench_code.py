@@ -15,8 +15,7 @@ def module(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(text)
         for function in (
             code.source_of,
-            code._parsed,
-            code.module_digest,
+            code._said,
             code._imports,
             code.digest,
         ):
@@ -123,3 +122,59 @@ def test_sources_are_those_that_python_would_import(module):
 
 def test_a_source_that_python_cannot_read_is_no_fault_of_the_reader(package):
     assert len(code.digest("some_pack.broken")) == 64
+
+
+def _forget():
+    for function in (code._said, code._imports, code.digest):
+        function.cache_clear()
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """An empty memory on disk: what a digest is made of is remembered there."""
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    _forget()
+    yield tmp_path / "cache" / "memory"
+    _forget()
+
+
+def test_what_a_source_says_is_remembered(memory, monkeypatch):
+    first = code.digest("models.cunet"), code.reach(["models.cunet"])
+    _forget()
+
+    def parse(text):
+        raise AssertionError("taken apart again")
+
+    monkeypatch.setattr(code.ast, "parse", parse)
+    assert (code.digest("models.cunet"), code.reach(["models.cunet"])) == first
+    assert len(list(memory.rglob("*.json"))) == len(first[1])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{}",
+        "[]",
+        '["f"]',
+        '["f", 1]',
+        "[1, []]",
+        '["f", [["dots", "base", []]]]',
+        '["f", [[1, "base", [2]]]]',
+        '["f", [[1, "base"]]]',
+    ],
+)
+def test_a_damaged_memory_is_made_again(memory, answer):
+    first = code.digest("models.cunet")
+    for path in memory.rglob("*.json"):
+        path.write_text(f'{{"answer":{answer}}}')
+    _forget()
+    assert code.digest("models.cunet") == first
+
+
+def test_another_python_takes_a_source_apart_itself(memory, monkeypatch):
+    first = code.digest("models.cunet")
+    kept = len(list(memory.rglob("*.json")))
+    _forget()
+    monkeypatch.setattr(code.sys, "version_info", (3, 99, 0))
+    assert code.digest("models.cunet") == first
+    assert len(list(memory.rglob("*.json"))) == 2 * kept
