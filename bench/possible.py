@@ -2,10 +2,14 @@
 
 import contextlib
 from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
 
 from bench.api import BenchError, Entry, Kind, Missing
+from bench.assets import remembered
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
+from bench.code import digest, source_of
 from bench.named_options import named, options_of
 from bench.registry import DIFFUSION, build, find, sampler, sampler_options
 
@@ -56,25 +60,41 @@ def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:
     """Call a backbone once without memory, so that a size it cannot take is named at once.
 
     Only what a backbone itself refuses counts. Other faults may be those of calling it without
-    memory, as when it looks at its numbers: its cells will show them.
+    memory, as when it looks at its numbers: its cells will show them. A size that was taken is
+    remembered: such a call has PyTorch import its compiler, for longer than a plan takes.
 
     Raises:
         BenchError: If it refuses the size.
     """
-    _call(find(Kind.BACKBONE, backbone), backbone, channels, budget.image_size, budget.scale)
+    entry = find(Kind.BACKBONE, backbone)
+    _taken(entry, backbone, channels, budget.image_size, budget.scale)
 
 
 @lru_cache
-def _call(entry: Entry, backbone: str, channels: int, size: int, scale: float) -> None:
+def _taken(entry: Entry, backbone: str, channels: int, size: int, scale: float) -> bool:
+    options = {"channels": channels, "image_size": size, "scale": scale}
+    module = entry.build.__module__
+    if source_of(module) is None:  # of a session: its text is nowhere
+        return _call(backbone, options)
+    question = {
+        "takes": options,
+        "backbone": backbone,
+        "code": digest(module),
+        "torch": version("torch"),
+    }
+    return remembered(question, lambda: _call(backbone, options), lambda kept: kept is True)
+
+
+def _call(backbone: str, options: dict[str, Any]) -> bool:
     import torch
 
+    channels, size = options["channels"], options["image_size"]
     try:
         with torch.device("meta"), torch.inference_mode():
-            network = build(
-                Kind.BACKBONE, backbone, channels=channels, image_size=size, scale=scale
-            )
+            network = build(Kind.BACKBONE, backbone, **options)
             network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
     except BenchError:
         raise
     except Exception:
-        return
+        pass
+    return True
