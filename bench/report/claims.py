@@ -15,7 +15,7 @@ from bench.report.comparison import Table
 from bench.report.evidence import Evidence
 from bench.report.finding import Finding
 from bench.report.paper import published
-from bench.report.rows import RunLike, budget_measured
+from bench.report.rows import RunLike, budget_measured, snapshot
 from bench.report.theory import findings
 from bench.report.verdicts import Label, Verdict, not_comparable
 
@@ -87,6 +87,7 @@ def claims(run: RunLike, tables: Sequence[Table] | None = None) -> list[Claim]:
         run: The run.
         tables: Those of the run, where they are made already.
     """
+    run = snapshot(run)
     if tables is None:
         from bench.report.tables import TABLES as PAPERS
 

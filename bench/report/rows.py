@@ -57,7 +57,7 @@ def once(read: Callable[[RunLike], Found]) -> Callable[[RunLike], Found]:
     @functools.wraps(read)
     def inside(run: RunLike) -> Found:
         if not isinstance(run, Snapshot):
-            return read(run)
+            return read(snapshot(run))
         if read not in run.known:
             run.known[read] = read(run)
         return run.known[read]
