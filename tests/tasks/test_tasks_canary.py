@@ -252,9 +252,9 @@ def test_a_schedule_that_ends_one_step_early_is_noticed(name):
 
 
 def test_the_stopwatch_is_right_and_quickly_tested(made):
-    start = time.perf_counter()
+    start = time.process_time()  # a busy machine's wall clock tells of the others
     found, _ = measured(made[1])
-    assert time.perf_counter() - start < 10  # about 1.3 s on an idle machine
+    assert time.process_time() - start < 5  # about 1 s; 1.3 s of wall clock on an idle machine
     assert set(found) == {"sleep-50-ms", "twice-the-work", "clock-backwards"}
     assert found["sleep-50-ms"]["measured"] >= 0.05
     assert found["clock-backwards"]["passed"]
