@@ -9,7 +9,15 @@ import typer
 
 from bench.commands.emulation import emulation
 from bench.commands.measure import sharing
-from bench.commands.scaling import Asked, billed, lines, plotted, scaling_of, told
+from bench.commands.scaling import (
+    Asked,
+    billed,
+    lines,
+    plotted,
+    refuse_what_is_no_number,
+    scaling_of,
+    told,
+)
 from bench.options import (
     WORKERS,
     BudgetName,
@@ -92,7 +100,7 @@ def plan(  # noqa: PLR0913 - an option each
         asked = Asked(
             throughput, tuple(runs or ()), gpus, per_node, shards, failures, kept, copies, plot
         )
-        asked.counts()  # what is no number is said before anything is timed
+        refuse_what_is_no_number(asked)
         session = settle(experiments, chosen, device=device, only=only, out=out)
         session = sharing(session, store, offline=False)
         _show_cost(session, workers, asked, cells=cells, as_json=as_json)

@@ -53,6 +53,18 @@ class Asked:
         return tuple(int(part) for part in parts)
 
 
+def refuse_what_is_no_number(asked: Asked) -> None:
+    """Look at all numbers before anything is timed, also at those that a short plan never needs.
+
+    Raises:
+        BenchError: If one is none, or none that can be.
+    """
+    from bench.forecast.cluster import refuse_impossible
+
+    asked.counts()
+    refuse_impossible(cluster_of(asked))
+
+
 @dataclass(frozen=True)
 class Bill:
     """What a plan costs."""

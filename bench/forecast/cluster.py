@@ -111,10 +111,14 @@ def refuse_impossible(cluster: Cluster) -> None:
         value = getattr(cluster, name)
         if value is not None and value < 1:
             raise BenchError(f"{value} {name.replace('_', ' ')}: expected 1 or more")
-    rates = [cluster.failures_per_hour, cluster.overhead_s, cluster.start_s]
-    every = 1.0 if cluster.kept_every_s is None else cluster.kept_every_s
-    if not (all(0 <= rate < float("inf") for rate in rates) and every > 0):
-        raise BenchError(
-            f"failures {cluster.failures_per_hour} an hour, kept every {every} s, overhead "
-            f"{cluster.overhead_s} s: expected finite numbers from 0 on, and to keep above 0"
-        )
+    numbers = {
+        f"failures {cluster.failures_per_hour} an hour": cluster.failures_per_hour,
+        f"overhead {cluster.overhead_s} s": cluster.overhead_s,
+        f"start {cluster.start_s} s": cluster.start_s,
+    }
+    for words, number in numbers.items():
+        if not 0 <= number < float("inf"):
+            raise BenchError(f"{words}: expected a finite number from 0 on")
+    every = cluster.kept_every_s
+    if every is not None and not every > 0:
+        raise BenchError(f"kept every {every} s: expected a time above 0")

@@ -191,8 +191,11 @@ def test_a_run_that_never_ends_is_refused_in_words(monkeypatch):
         ({"workers": 2, "per_node": 0}, "0 per node: expected 1 or more"),
         ({"workers": 2, "shards": -1}, "-1 shards"),
         ({"workers": 2, "failures_per_hour": -0.5}, "failures -0.5 an hour"),
-        ({"workers": 2, "failures_per_hour": math.nan}, "expected finite numbers"),
-        ({"workers": 2, "kept_every_s": 0.0}, "to keep above 0"),
+        (
+            {"workers": 2, "failures_per_hour": math.nan},
+            "failures nan an hour: expected a finite number",
+        ),
+        ({"workers": 2, "kept_every_s": 0.0}, "expected a time above 0"),
     ],
 )
 def test_nonsense_is_refused(about, words):
