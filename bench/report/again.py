@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from bench.report.names import PAIR
 from bench.report.rows import RunLike
 
 FLAGS = ("--fresh", "--offline", "--json", "--quiet", "-q")
@@ -100,7 +101,7 @@ def _networks(option: Sequence[str]) -> bool:
 
 def _narrow(option: Sequence[str]) -> bool:
     """Return whether an option leaves out one of the paper's networks or classic denoisers."""
-    needed = {NETWORKS: {"unet", "cunet"}, CLASSICS: {"bm3d", "dncnn", "conv-ae"}}
+    needed = {NETWORKS: set(PAIR), CLASSICS: {"bm3d", "dncnn", "conv-ae"}}
     there = {setting: _named(option, setting) for setting in needed}
     return any(named is not None and not needed[s] <= named for s, named in there.items())
 

@@ -7,13 +7,12 @@ import pandas as pd
 
 from bench.report.evidence import NOTHING, Evidence
 from bench.report.latency import Latency, latency_of, peak_memory, timings
+from bench.report.names import PAIR
 from bench.report.paired import Triple, paired_median, worst_ratio
 from bench.report.paper import Printed
 from bench.report.rows import RunLike, floating
 from bench.report.table5 import TOLERANCE, costs
 from bench.report.verdicts import Label, count, differences, direction, missing, overall, under
-
-PAIR = ("unet", "cunet")
 
 
 def _ratio(
@@ -46,7 +45,7 @@ def parameters_quarter(run: RunLike) -> Evidence:
 def parameters_4x(run: RunLike) -> Evidence:
     """Four times fewer parameters: the same ratio, turned around."""
     found = costs(run)
-    base, ours = (_cost(found, name, "parameters") for name in ("unet", "cunet"))
+    base, ours = (_cost(found, name, "parameters") for name in PAIR)
     if base is None or ours is None:
         return NOTHING
     verdict = count(Printed(4, "4"), base / ours, tolerance=TOLERANCE)
@@ -118,7 +117,7 @@ def faster(run: RunLike) -> Evidence:
     if row.empty:
         return NOTHING
     like = row.iloc[0]
-    base, ours = (latency_of(times, name, like) for name in ("unet", "cunet"))
+    base, ours = (latency_of(times, name, like) for name in PAIR)
     if base is None or ours is None:
         return NOTHING
     ratio = ratio_of_times(ours, base)

@@ -9,6 +9,7 @@ from bench.named_options import options_of
 from bench.report import perception
 from bench.report import restoration as r
 from bench.report.evidence import NOTHING, Evidence, gathered, share
+from bench.report.names import PAIR
 from bench.report.paired import paired_mean, separate, side
 from bench.report.paper import lookup
 from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of
@@ -21,7 +22,6 @@ LEARNT = ("conv-ae", "dncnn")
 STRONG = 0.7
 """A rank correlation that is called strong; the paper names no number."""
 COMBINED = ("backbone", "t", "clipped", "share_of_mean", "psnr", "psnr_low", "psnr_high")
-PAIR = ("unet", "cunet")
 PER_IMAGE = ("mse_per_image", "ssim_per_image", "lpips_per_image")
 ENDS = (1.0, 0.0)
 """Shares of the posterior mean: the mean itself, and a sample."""

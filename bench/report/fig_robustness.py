@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report import style
-from bench.report.names import ordered, printed
+from bench.report.names import PAIR, ordered, printed
 from bench.report.paired import Triple
 from bench.report.ratios import geometric, ratio
-from bench.report.robustness import PAIR, RANDOM, WORST, X0, changes, stretched
+from bench.report.robustness import RANDOM, WORST, X0, changes, stretched
 from bench.report.rows import RunLike, listed
 
 MOST = 4

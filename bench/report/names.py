@@ -14,6 +14,9 @@ PRINTED = {
 }
 """The paper's names of plug-ins; every other one is called by its own name."""
 
+PAIR = ("unet", "cunet")
+"""The two networks that the paper compares."""
+
 DIFFUSION = "diffusion:"
 """`diffusion:<backbone>` is the denoiser built on a backbone."""
 

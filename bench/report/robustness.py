@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.checked import Claim, Holds
 from bench.report.finding import Finding, keys_of
-from bench.report.names import printed
+from bench.report.names import PAIR, printed
 from bench.report.paired import Triple
 from bench.report.ratios import Judged, Versus, geometric
 from bench.report.rows import RunLike, listed, ok
@@ -16,7 +16,6 @@ from bench.report.shares import words
 
 TASK, BLOCKS = "robustness", "lipschitz"
 CHECK = "robustness"
-PAIR = ("unet", "cunet")
 RANDOM, WORST, X0, OUTPUT = "random", "worst", "x0", "output"
 CHANGED = (
     *("part", "backbone", "dataset", "t", "direction", "of", "size", "factor", "n"),

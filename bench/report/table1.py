@@ -7,7 +7,7 @@ import pandas as pd
 from bench.report import comparison as c
 from bench.report.curves import Curve, curves, distance_name, kernel_name, primary
 from bench.report.latency import latency_of, timings
-from bench.report.names import NETWORK_NOTE, PAPER_RECIPE, paper_column, printed
+from bench.report.names import NETWORK_NOTE, PAIR, PAPER_RECIPE, paper_column, printed
 from bench.report.paper import lookup
 from bench.report.rows import (
     RunLike,
@@ -21,7 +21,7 @@ from bench.report.rows import (
     ok,
     text_of,
 )
-from bench.report.table1_layout import NAME, NETWORKS, Measured, groups, table1_layout
+from bench.report.table1_layout import NAME, Measured, groups, table1_layout
 from bench.report.training import unequal_notes
 from bench.report.verdicts import differences, magnitude, missing, not_comparable
 from bench.statistics import t_quantile
@@ -270,7 +270,7 @@ def table1(run: RunLike) -> c.Table:
         pair = [
             m
             for m in shown
-            if (m.curve.dataset, m.curve.recipe) == key and m.curve.backbone in NETWORKS
+            if (m.curve.dataset, m.curve.recipe) == key and m.curve.backbone in PAIR
         ]
         lines += iso_quality(run, pair, times)
     measured = {(printed(m.curve.backbone), paper_column(m.curve.dataset) or "") for m in shown}

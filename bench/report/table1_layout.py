@@ -7,12 +7,11 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report.curves import Curve, distance_name, kernel_name
-from bench.report.names import PAPER_COLUMNS, ordered, paper_column, printed
+from bench.report.names import PAIR, PAPER_COLUMNS, ordered, paper_column, printed
 from bench.report.paper import lookup
 from bench.report.rows import RunLike, data_words, floating, integer, same_data
 
 NAME = "table1"
-NETWORKS = ("unet", "cunet")
 METRICS = (("fid", "FID", 2), ("steps", "Steps", 0), ("time", "Time (s)", 2))
 """The paper's: name, heading, decimals."""
 
@@ -185,7 +184,7 @@ def table1_layout(found: list[Measured], columns: list[Group]) -> pd.DataFrame:
     """Return Table 1 as text: one block of rows per recipe, one group of columns per data set."""
     blocks = sorted({m.curve.recipe for m in found}) or ["authors"]
     rows = {
-        block: ordered([*NETWORKS, *(m.curve.backbone for m in found if m.curve.recipe == block)])
+        block: ordered([*PAIR, *(m.curve.backbone for m in found if m.curve.recipe == block)])
         for block in blocks
     }
     places = [(block, row) for block in blocks for row in rows[block]]

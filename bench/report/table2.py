@@ -9,14 +9,13 @@ from bench.report import comparison as c
 from bench.report import notebook
 from bench.report import restoration as r
 from bench.report.latency import Latency, latency_of, timings
-from bench.report.names import NETWORK_NOTE, printed
+from bench.report.names import NETWORK_NOTE, PAIR, printed
 from bench.report.paper import Printed, lookup
 from bench.report.rows import RunLike, fault_notes
 from bench.report.verdicts import Verdict, magnitude, missing, not_comparable
 
 READS = ("train", "restore", "notebook")
 LEVELS = (50, 100, 150, 200, 250, 400, 600, 800)
-PAIR = ("unet", "cunet")
 Key = tuple[int, str, str]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report import restoration as r
-from bench.report.names import printed
+from bench.report.names import PAIR, printed
 from bench.report.paired import Triple, paired_mean, separate
 from bench.report.paper import Printed
 from bench.report.rows import RunLike, plural
@@ -23,7 +23,7 @@ def diffusion_row(backbone: str) -> str:
     return f"{DIFF}{printed(backbone)}"
 
 
-U_NET, C_U_NET = NETWORKS = (diffusion_row("unet"), diffusion_row("cunet"))
+U_NET, C_U_NET = NETWORKS = tuple(diffusion_row(name) for name in PAIR)
 PAIRS = (
     NETWORKS,
     (U_NET + ONE_STEP, C_U_NET + ONE_STEP),

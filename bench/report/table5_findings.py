@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from bench.report.names import PAIR
 from bench.report.paper import Printed
 from bench.report.rows import floating
 
@@ -118,7 +119,7 @@ Say = Callable[[Costs, Paper], str]
 FINDINGS: tuple[tuple[Say, str, tuple[str, ...]], ...] = (
     (two_models, "cost cunet-released*", ("cunet-released", "cunet-released-a5")),
     (checkpoint_file, "cost unet", ("unet",)),
-    (thirty_percent, "cost *", ("unet", "cunet")),
+    (thirty_percent, "cost *", PAIR),
     (confounded, "cost cunet*", ("cunet-released", "cunet-released-no-residual")),
 )
 """What makes the sentence, the cells that show it, and the networks that it needs."""
