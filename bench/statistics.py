@@ -11,8 +11,9 @@ from bench.api import Invalid
 
 CHUNK = 4_000_000
 """Random numbers drawn at a time, so that memory does not grow with the number of images."""
-
-
+FEW = 16
+"""Below so many images a percentile bootstrap of their mean is too narrow: its 95 % interval covers
+50 % for two normal values, 88 % for eight and 93.6 % for sixteen. Student's t has that range."""
 BLOCKS = 8
 """Of a jackknife, unless said otherwise: seven degrees of freedom."""
 
@@ -79,6 +80,8 @@ def bootstrap_mean(
 ) -> Interval:
     """Return the mean over images with its percentile bootstrap interval.
 
+    Below `FEW` images it is Student's, as resamples of so few vary too little.
+
     Args:
         values: One number per image, or per pair of images (a paired difference).
         seed: Of the resampling; equal seeds give equal intervals.
@@ -89,6 +92,10 @@ def bootstrap_mean(
         Invalid: If there are fewer than two values or one is not finite.
     """
     data = _finite(values, "values", dimensions=1)
+    if len(data) < FEW:
+        value, error = float(data.mean()), float(data.std(ddof=1)) / math.sqrt(len(data))
+        reach = t_quantile(len(data) - 1, confidence) * error
+        return Interval(value, value - reach, value + reach, error)
     means = _resampled_means(data[:, None], seed, resamples)[:, 0]
     low, high = _percentiles(means, confidence)
     return Interval(float(data.mean()), low, high, float(means.std()))

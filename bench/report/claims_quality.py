@@ -195,7 +195,7 @@ def _gap(
     """Return the two values, and their difference with its interval."""
     if what == "value":
         a, b = (best.value for best in pair)
-        gap = r.compared(*pair) or separate(a.ranged, b.ranged)
+        gap = r.compared(*pair)
     elif what == "steps":
         a, b = (best.steps for best in pair)
         gap = _ranged(a, b)

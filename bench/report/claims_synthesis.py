@@ -10,7 +10,7 @@ from bench.report.claims_quality import images, pairs
 from bench.report.comparison import Value
 from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.engines import Run, runs
-from bench.report.evidence import NOTHING, Evidence, gathered
+from bench.report.evidence import Evidence, gathered
 from bench.report.generated import completed
 from bench.report.names import printed, sampler_name
 from bench.report.paired import Triple, paired_jackknife, paired_mean, worst_ratio
@@ -25,6 +25,7 @@ from bench.report.rows import (
     plural,
     settings,
 )
+from bench.report.sign_flips import LEVEL, sign_flips
 from bench.report.table1 import unlike_paper
 from bench.report.trainings import Training, Trainings, trainings
 from bench.report.verdicts import Label, Verdict, difference, differences, direction, missing, under
@@ -247,29 +248,43 @@ def better_denoiser(run: RunLike) -> Evidence:
     """Return whether a network that denoises better needs fewer steps for images as good.
 
     Compared is each training with itself, early against late: the same network, once as the worse
-    and once as the better denoiser.
+    and once as the better denoiser. Networks are judged apart, as their trainings are not draws of
+    one thing.
     """
     found = trainings(run)
-    each = [one for name in found.networks.values() for one in name.values()] if found else []
-    if found is None or len(each) < 2:
-        return NOTHING
+    several = {name: list(each.values()) for name, each in found.networks.items()} if found else {}
+    judged = [
+        _speed_up(found, name, each) for name, each in several.items() if found and len(each) > 1
+    ]
+    texts, verdicts, n = zip(*judged, strict=True) if judged else ((), (), ())
+    unlike = differences({"budget": (budget_measured(run), "paper")})
+    return gathered(texts, [under(unlike, verdict) for verdict in verdicts], n)
+
+
+def _speed_up(found: Trainings, name: str, each: Sequence[Training]) -> tuple[str, Verdict, str]:
+    """Return what a network's trainings say in words, their verdict, and how many they are.
+
+    Steps come from a few that were tried, so that their logarithms are neither normal nor free to
+    vary: the verdict is that of flipped signs, which assume neither.
+    """
     errors = [float(one.error[-1] - one.error[0]) for one in each]
     fewer = [_steps_saved(found, one) for one in each]
     error, steps = (paired_mean(gaps, [0.0] * len(gaps)) for gaps in (errors, fewer))
     assert error is not None and steps is not None  # two trainings or more
-    texts = [
-        f"{what} x{value:.3g} (95 %: {low:.3g} to {high:.3g})"
-        for what, (value, low, high) in {
-            "squared error of one call": exp(error),
-            "steps to the early network's best": exp(steps),
-        }.items()
-    ]
-    verdict = direction(steps[1], steps[2], paper_sign=-1)
+    told = ["x{:.3g} (95 %: {:.3g} to {:.3g})".format(*exp(ends)) for ends in (error, steps)]
+    if len(set(fewer)) == 1:
+        told[1] = f"x{math.exp(fewer[0]):.3g} in every one"
+    p = sign_flips([fewer])[0][0]
+    text = (
+        f"{printed(name)}: squared error of one call {told[0]}, steps to the early network's best "
+        f"{told[1]}, p = {p:.2g} by flipped signs"
+    )
+    verdict = direction(*steps[1:], paper_sign=-1)
+    if p > LEVEL:
+        verdict = Verdict(Label.TIE, f"p = {p:.2g} by flipped signs of {len(each)} trainings")
     if error[2] >= 0:
         verdict = missing("the trainings did not make better denoisers")
-    unlike = differences({"budget": (budget_measured(run), "paper")})
-    n = f"{len(each)} trainings of {len(found.networks)} networks, late / early"
-    return Evidence("; ".join(texts), n, under(unlike, verdict))
+    return text, verdict, f"{len(each)} trainings of each network, late / early"
 
 
 def _steps_saved(found: Trainings, one: Training) -> float:

@@ -16,11 +16,10 @@ from bench.report.finding import Finding, keys_of
 from bench.report.names import printed
 from bench.report.paired import Triple, paired_mean
 from bench.report.rows import RunLike
-from bench.report.sign_flips import holm, least_p, sign_flips
+from bench.report.sign_flips import LEVEL, holm, least_p, sign_flips
 from bench.report.trainings import Effort, Trainings, efforts, trained, trainings
 
 CHECK = "convergence"
-LEVEL = 0.05
 NEAR = 0.05
 """A number of steps suffices where the distance is within so much, or one standard error, of the
 network's own best."""

@@ -126,6 +126,18 @@ class Curve:
         return dimension is not None and bool(counts) and min(counts) <= dimension
 
     @property
+    def limit(self) -> Value:
+        """The best distance at N to infinity; nothing where a side has too few images for a line.
+
+        Below as many images as dimensions the distance is not yet a line in 1 / N: over features
+        whose variance is spread evenly the intercept is far above the truth, and sure of itself.
+        """
+        if self.small_sample:
+            return Value(None)
+        ends = (floating(self.best[f"infinity{end}"]) for end in ("", "_low", "_high"))
+        return Value(*ends, keys=self.value.keys)
+
+    @property
     def protocol(self) -> str:
         """How the distance was measured, in words."""
         row = self.best

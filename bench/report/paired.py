@@ -10,10 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.report.verdicts import difference
-from bench.statistics import Jackknife, t_quantile
-
-FEW = 16
-"""Below so many pairs the bootstrap is too narrow: at 8 it misses in 12 % of cases, not 5 %."""
+from bench.statistics import FEW, Jackknife, t_quantile
 
 FEWEST = 6
 """Pairs whose order statistics bound the median of their differences."""

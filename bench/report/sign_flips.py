@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+LEVEL = 0.05
+"""A smaller p, or this one, tells two apart."""
 MOST_PAIRS = 14
 """2^14 flips of signs are quick; trainings are fewer."""
 ROUNDING = 1e-9

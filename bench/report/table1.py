@@ -100,13 +100,10 @@ def _lines(run: RunLike, found: Measured, main: set[str]) -> list[c.Line]:
 def _limits(run: RunLike, place: c.Place, curve: Curve) -> list[c.Line]:
     """Return where the distance tends to with the number of images, and its floor."""
     name, row, lines = distance_name(curve.features), curve.best, []
-    limit = floating(row["infinity"])
-    if limit is not None:
+    if curve.limit.value is not None:
         sizes = ", ".join(f"{n:.0f}" for n in listed(row["infinity_n"]))
         words = f"{place.protocol}; a line in 1/N through N = {sizes}; both sets shrink together"
-        ends = (floating(row[f"infinity_{end}"]) for end in ("low", "high"))
-        value = c.Value(limit, *ends, keys=curve.value.keys)
-        lines.append((f"{name}, N to infinity", words, value))
+        lines.append((f"{name}, N to infinity", words, curve.limit))
     floor = floating(row["floor"])
     if floor is not None:
         against = integer(row["floor_against"])
@@ -217,10 +214,11 @@ def _notes(found: list[Measured]) -> list[str]:
         if any(curve.small_sample for curve in here):
             notes.append(_small(here))
         notes += _ends(here)
-    if any(floating(m.curve.best["infinity"]) is not None for m in found):
+    if any(m.curve.limit.value is not None for m in found):
         notes.append(
             "N → ∞: a line in 1/N through the distances of nested parts of both sets (Chong and "
-            "Forsyth 2020); it may fall below 0 by chance, and needs more images than dimensions."
+            "Forsyth 2020); it may fall below 0 by chance. It is given where there are more images "
+            "than dimensions."
         )
     return notes
 

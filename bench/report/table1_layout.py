@@ -128,7 +128,7 @@ def _about(group: Group, found: list[Measured | None]) -> list[Column]:
     columns = []
     for heading, text in ABOUT.items():
         texts = [text(one.curve) if one else c.DASH for one in found]
-        if heading in BRACKETED:
+        if heading == BRACKETED:
             texts = [_bracketed(one, t) for one, t in zip(found, texts, strict=True)]
         columns.append(Column((group.title, heading, "ours"), texts, optional=True))
     return columns
@@ -150,7 +150,7 @@ def _counts(curve: Curve) -> str:
 
 
 def _infinity(curve: Curve) -> str:
-    return c.plus_minus(floating(curve.best["infinity"]), floating(curve.best["infinity_se"]), 2)
+    return c.plus_minus(curve.limit.value, floating(curve.best["infinity_se"]), 2)
 
 
 ABOUT: dict[str, Callable[[Curve], str]] = {
@@ -160,8 +160,8 @@ ABOUT: dict[str, Callable[[Curve], str]] = {
     "N (generated / real)": _counts,
 }
 """Heading -> text of a column that says how far a distance can be believed."""
-BRACKETED = ("95 % interval", "N → ∞ ± SE")
-"""What is the Fréchet distance itself."""
+BRACKETED = "95 % interval"
+"""What is about the Fréchet distance itself."""
 
 
 def _columns(

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from bench.api import Invalid
 from bench.statistics import (
+    FEW,
     Jackknife,
     best_of_curve,
     best_of_jackknife,
@@ -57,12 +59,23 @@ def test_bootstrap_intervals_cover():
     assert 0.86 <= np.mean([d.low <= 0 <= d.high for d in draws]) <= 0.99
 
 
+@pytest.mark.parametrize("count", [2, 5, FEW - 1])
+def test_few_images_have_students_interval(count):
+    values = np.random.default_rng(count).normal(5, 2, size=count)
+    found = bootstrap_mean(values)
+    low, high = stats.t.interval(0.95, count - 1, values.mean(), stats.sem(values))
+    assert (found.low, found.value, found.high) == pytest.approx((low, values.mean(), high))
+    assert found.standard_error == pytest.approx(stats.sem(values))
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=30), st.floats(-3, 3))
 def test_bootstrap_moves_with_the_data(values, shift):
     plain = bootstrap_mean(values, resamples=50)
     moved = bootstrap_mean(np.add(values, shift), resamples=50)
-    assert min(values) - 1e-9 <= plain.low <= plain.high <= max(values) + 1e-9
+    assert plain.low <= plain.high
+    if len(values) >= FEW:
+        assert min(values) - 1e-9 <= plain.low and plain.high <= max(values) + 1e-9
     assert moved.low == pytest.approx(plain.low + shift, abs=1e-9)
     assert moved.high == pytest.approx(plain.high + shift, abs=1e-9)
 

@@ -140,7 +140,7 @@ def _add_curve(b: Builder, key: str, about: dict, total: int) -> None:
             best_calls=best,
             best_calls_low=max(best - 1, 0),
             best_calls_high=min(best + 1, total),
-            disjoint_calls=[best, max(best - 1, 0)],
+            disjoint_calls=[best, best],
             disjoint_value=value,
             total_calls=total,
             per_image=images.tolist(),

@@ -249,8 +249,28 @@ SIDES = [(False, Label.REPRODUCED), (True, Label.CONTRADICTED)]
 def test_a_better_denoiser_needs_fewer_steps_or_more(turned, seen):
     found = claims_synthesis.better_denoiser(trainings(turned=turned))
     assert found.verdict.seen is seen
-    assert found.n.startswith("12 trainings of 2 networks")
-    assert "squared error of one call x0.31" in found.measured, "(20 / 200) ** 0.5"
+    assert found.n == "6 trainings of each network, late / early"
+    assert found.measured.count("squared error of one call x0.31") == 2, "(20 / 200) ** 0.5"
+
+
+def test_networks_are_not_pooled_where_a_better_denoiser_saves_steps():
+    """One network's images grow better, the other's worse: no number of trainings is their mean."""
+    found = trained(noise=0.01, best=20, paces=False)
+    for row in found:
+        if row["part"] == "distance" and row["denoiser"] == "diffusion:cunet":
+            row["updates"] = SNAPSHOTS[0] + SNAPSHOTS[-1] - row["updates"]
+    judged = claims_synthesis.better_denoiser(run_of(found))
+    assert judged.verdict.seen is Label.CONTRADICTED, "the least favourable one"
+    (base, ours) = judged.measured.split("; ")
+    assert base.startswith("U-Net: ") and ours.startswith("cU-Net: ")
+
+
+def test_few_trainings_save_no_steps_by_chance():
+    """Of four trainings all signs agree once in eight times."""
+    few = [row for row in trained(noise=0.01, best=20, paces=False) if row["seed"] < 4]
+    found = claims_synthesis.better_denoiser(run_of(few))
+    assert found.verdict.seen is Label.TIE
+    assert "p = 0.12 by flipped signs" in found.measured
 
 
 def test_trainings_that_teach_nothing_decide_nothing():

@@ -63,6 +63,14 @@ def test_table1_says_how_far_a_distance_can_be_believed(run):
     assert (floor["ours"], floor["n"]) == (0.4, 256)
 
 
+def test_a_limit_is_given_where_there_are_more_images_than_dimensions(changed):
+    """Of fewer the distances are no line in 1 / N, and the intercept is sure of a wrong number."""
+    table = TABLES["table1"](changed(few_images))
+    assert not any("N → ∞" in str(name) for name in table.layout.columns)
+    assert not tidy(table)["metric"].str.contains("infinity").any()
+    assert not any("N → ∞" in note for note in table.notes)
+
+
 def test_columns_that_a_run_lacks_are_left_out(changed):
     lacking = ["infinity", "infinity_se", "floor", "kid", "precision", "recall", "density"]
     lacking += ["coverage", "nearest_training", "nearest_training_held_out", "nearest_share"]

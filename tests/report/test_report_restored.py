@@ -14,7 +14,8 @@ def cells(table, block):
 
 
 def best(value, images):
-    return r.Best(pd.Series({"best_value": value, "per_image": images}))
+    about = {"best_value": value, "best_low": value - 0.3, "best_high": value + 0.3, "n": 2}
+    return r.Best(pd.Series({**about, "key": "k", "per_image": images}))
 
 
 def test_steps_are_cut_at_the_level_where_the_way_begins_and_nowhere_else():
@@ -86,6 +87,21 @@ def test_networks_are_compared_without_hindsight():
     )  # fmt: skip
     assert told.per_image == list(images)
     assert r.leader({"unet": told, "cunet": best(0.5, list(images))}, largest=True) is None
+
+
+def test_halves_that_choose_different_steps_leave_the_networks_own_intervals():
+    """Scores of one half at the other's choice depend on both: no paired test takes them."""
+    ends = {"best_value": 0.5, "best_low": 0.4, "best_high": 0.6, "n": 20, "key": "k"}
+    mine = {**ends, "per_image": [0.5] * 20, "per_image_disjoint": [0.5] * 20}
+    theirs = {**mine, "best_value": 0.4, "per_image_disjoint": [0.4] * 20}
+    same = [r.Best(pd.Series({**row, "disjoint_calls": [3, 3]})) for row in (mine, theirs)]
+    other = r.Best(pd.Series({**mine, "disjoint_calls": [2, 3]}))
+    assert r.compared(*same) == pytest.approx((0.1, 0.1, 0.1))
+    assert other.per_image == []
+    low, high = r.compared(other, same[1])[1:]
+    assert low < 0 < high
+    assert r.leader({"unet": same[0], "cunet": same[1]}, largest=True) == "unet"
+    assert r.leader({"unet": other, "cunet": same[1]}, largest=True) is None
 
 
 def test_the_last_call_may_go_on_by_fewer_steps():
