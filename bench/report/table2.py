@@ -236,7 +236,8 @@ def _contest(found: dict[tuple[int, str, str], r.Best]) -> str:
             won = [r.leader(pair, largest=largest) for pair in pairs]
             counts = [f"{printed(b)} better at {won.count(b)}" for b in PAIR]
             parts.append(f"{title}: {', '.join(counts)}, a tie at {won.count(None)}")
-    return f" Of the levels, paired over images: {'; '.join(parts)}." if parts else ""
+    how = "paired over images, unpaired where a network's halves of them choose different steps"
+    return f" Of the levels, {how}: {'; '.join(parts)}." if parts else ""
 
 
 def _hindsight(found: dict[tuple[int, str, str], r.Best]) -> str:
