@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError, Denoiser, Level, Restorer
+from bench.api import BenchError, Denoiser, Invalid, Level, Restorer
 from models.denoise import DiffusionDenoiser
 from models.diffusion import Diffusion, Recipe, recipe_of
 from models.samplers.ddim import ddim
@@ -189,3 +189,33 @@ def test_wrong_names_are_one_clear_line() -> None:
         denoiser(recipe_of("authors")).generate(
             torch.zeros(1, 1, 2, 2), torch.randn_like, steps=5, sampler="dmip"
         )
+
+
+class Returns(nn.Module):
+    """A backbone that returns what it is told to."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, x_t, told):
+        return self.output(x_t)
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        (lambda x: x[:, :1], r"\[2, 1, 8, 8\]"),
+        (lambda x: x[..., ::2, ::2], r"\[2, 3, 4, 4\]"),
+        (lambda x: (x, None), "tuple"),
+    ],
+    ids=["one channel", "half the size", "tuple"],
+)
+def test_what_a_backbone_returns_has_the_shape_of_the_state(output, found):
+    """One channel for three would be broadcast, trained and given a number."""
+    denoiser = DiffusionDenoiser(Returns(output))
+    message = f"Returns returned {found}.* expected a tensor of the same shape"
+    with pytest.raises(Invalid, match=message):
+        denoiser.loss(torch.rand(2, 3, 8, 8), torch.Generator())
+    with pytest.raises(Invalid, match=message):
+        list(denoiser.generate(torch.zeros(2, 3, 8, 8), torch.zeros_like, steps=2))
