@@ -161,11 +161,10 @@ def plugins() -> Iterator[Finding]:
 
 
 def strangers() -> Iterator[Finding]:
-    """Yield the modules of other distributions that cannot be used."""
+    """Yield the modules, of ours and of other distributions, that cannot be used."""
     faults = broken()
     for fault in faults:
-        remedy = f"mend it, or remove it: pip uninstall {fault.distribution}"
-        yield WARNING, str(fault), remedy
+        yield WARNING, str(fault), fault.remedy
     if not faults:
         yield OK, "no broken plug-ins of other distributions", ""
 

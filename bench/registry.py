@@ -2,7 +2,7 @@
 
 Plug-ins live in the packages below, which lie beside this file's package, and in installed
 distributions that declare the entry point group `bench.plugins` (each entry names a module). A
-fault in one of the former is raised; a fault in one of the latter is remembered (`broken`).
+fault in what anybody may add to is remembered (`broken`); one in the harness itself is raised.
 """
 
 import difflib
@@ -10,7 +10,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,12 @@ ESTIMATED = "estimated"
 """The argument by which a sampler gets what its function `estimate` returned; not an option."""
 
 HOME = Path(__file__).resolve().parent.parent
+OPEN = ("models", "baselines")
+"""Packages that anybody may put a file into: one that cannot be imported leaves the others."""
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+SIZE = ("channels", "image_size", "scale")
+"""What every backbone is built with."""
+_faulty: dict[str, Broken] = {}
 
 
 def own_package(name: str) -> ModuleType:
@@ -70,7 +76,17 @@ def _discover_package(name: str) -> None:
         package = own_package(name)
         for info in pkgutil.iter_modules(package.__path__, prefix=f"{name}."):
             if not info.ispkg:
-                importlib.import_module(info.name)
+                _import(info.name)
+
+
+def _import(module: str) -> None:
+    """Import a module of ours; one in an open package that cannot be is kept for `broken`."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        if not module.startswith(OPEN):
+            raise
+        _faulty[module] = Broken(module, "", strangers.reason_of(error))
 
 
 @functools.cache
@@ -98,9 +114,9 @@ def _is_written(kind: Kind, name: str) -> bool:
 
 
 def broken() -> list[Broken]:
-    """Return the modules of other distributions that cannot be used, and why."""
+    """Return the plug-in modules, of ours and of other distributions, that cannot be used."""
     _discover_entry_points()
-    return strangers.broken()
+    return [*_faulty.values(), *strangers.broken()]
 
 
 def entries(kind: Kind | str) -> list[Entry]:
@@ -253,7 +269,28 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
         parameters = {**parameters, "backbone": backbone}
     elif entry.kind is Kind.DATASET and name.startswith("folder:"):
         parameters = {**parameters, "path": name.removeprefix("folder:")}
-    for parameter in parameters:
-        if parameter not in accepted:
-            raise unknown(f"parameter of {entry.kind} '{name}'", parameter, accepted)
+    _refuse_unlike(entry, name, parameters)
     return entry.build(**parameters)
+
+
+def _refuse_unlike(entry: Entry, name: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that a plug-in does not take, and the lack of those that it needs.
+
+    Raises:
+        BenchError: If there are any.
+    """
+    takes = inspect.signature(entry.build).parameters
+    for parameter in parameters:
+        if parameter not in takes and entry.kind is Kind.BACKBONE and parameter in SIZE:
+            raise BenchError(
+                f"backbone '{name}' takes {', '.join(takes) or 'nothing'}; expected "
+                f"{', '.join(SIZE)}: every backbone is built with them"
+            )
+        if parameter not in takes:
+            raise unknown(f"parameter of {entry.kind} '{name}'", parameter, list(takes))
+    needed = [p for p in takes.values() if p.default is p.empty and p.kind in NAMED]
+    lacking = [p.name for p in needed if p.name not in parameters]
+    if lacking and (entry.kind, name) == (Kind.DATASET, "folder"):
+        raise BenchError("data set 'folder' needs its place: folder:/path/to/pictures")
+    if lacking:
+        raise BenchError(f"{entry.kind} '{name}' needs {', '.join(lacking)}; found none")

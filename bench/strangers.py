@@ -33,14 +33,20 @@ class Broken:
 
     module: str
     distribution: str
+    """Nothing for one of our own packages, which anybody may put a file into."""
     reason: str
 
     def __str__(self) -> str:
         """Return it in one line."""
-        return (
-            f"the plug-in module '{self.module}' of '{self.distribution}' could not be imported: "
-            f"{self.reason}"
-        )
+        owner = f" of '{self.distribution}'" if self.distribution else ""
+        return f"the plug-in module '{self.module}'{owner} could not be imported: {self.reason}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        if self.distribution:
+            return f"mend it, or remove it: pip uninstall {self.distribution}"
+        return f"mend {self.module.replace('.', '/')}.py, or take it away"
 
 
 _broken: list[Broken] = []
@@ -79,7 +85,7 @@ def _modules(distribution: importlib.metadata.Distribution, name: str) -> list[s
         points = distribution.entry_points.select(group=GROUP)
         return sorted({point.value.partition(":")[0].strip() for point in points})
     except Exception as error:
-        _give_up("entry_points.txt", name, _reason(error))
+        _give_up("entry_points.txt", name, reason_of(error))
         return []
 
 
@@ -131,7 +137,7 @@ def _import_one(module: str, name: str, distribution: importlib.metadata.Distrib
         raise
     except BaseException as error:  # SystemExit and the like included: a stranger's module
         _roll_back(before)
-        _give_up(module, name, _reason(error))
+        _give_up(module, name, reason_of(error))
 
 
 def _roll_back(before: dict[Key, Entry]) -> None:
@@ -199,7 +205,7 @@ def _claimed(entry: Entry, other: Entry) -> str:
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return one line about an exception; our own words need no name before them."""
     text = " ".join(str(error).split())
     if isinstance(error, _Unusable | BenchError):

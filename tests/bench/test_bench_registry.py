@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import models
 from bench import installation, registry, strangers
 from bench.api import ENTRIES, BenchError, Kind, Missing
 from bench.installation import parts, unmet
@@ -40,6 +41,61 @@ def test_a_plugin_whose_need_is_not_met_is_unavailable(monkeypatch, need):
 def test_a_wrong_parameter_is_named():
     with pytest.raises(BenchError, match="did you mean 'offset'"):
         registry.build(Kind.SCHEDULE, "cosine", ofset=0.01)
+
+
+class Other:
+    """A backbone whose author knows other names."""
+
+    def __init__(self, in_channels=3):
+        pass
+
+
+def test_a_backbone_is_told_what_it_is_built_with(monkeypatch):
+    entry = dataclasses.replace(registry.find(Kind.BACKBONE, "unet"), build=Other)
+    monkeypatch.setitem(ENTRIES, (Kind.BACKBONE, "unet"), entry)
+    with pytest.raises(BenchError, match=r"takes in_channels; expected channels, image_size, sc"):
+        registry.build(Kind.BACKBONE, "unet", channels=3, image_size=32, scale=1.0)
+
+
+def needy(channels, image_size, scale, depth):
+    """Return nothing; a backbone with a parameter that no run gives."""
+
+
+def test_what_is_needed_and_not_given_is_named(monkeypatch):
+    with pytest.raises(BenchError, match="needs its place: folder:/path/to/pictures"):
+        registry.build(Kind.DATASET, "folder", image_size=32)
+    entry = dataclasses.replace(registry.find(Kind.BACKBONE, "unet"), build=needy)
+    monkeypatch.setitem(ENTRIES, (Kind.BACKBONE, "unet"), entry)
+    with pytest.raises(BenchError, match="backbone 'unet' needs depth; found none"):
+        registry.build(Kind.BACKBONE, "unet", channels=3, image_size=32, scale=1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("import not_a_module", "ModuleNotFoundError: No module"), ("def (", "SyntaxError")],
+)
+def test_a_file_that_cannot_be_imported_leaves_the_others_and_is_named(
+    tmp_path, monkeypatch, text, why
+):
+    (tmp_path / "my_broken_net.py").write_text(text)
+    monkeypatch.setattr(registry, "_faulty", {})
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    registry._discover_package.cache_clear()
+    try:
+        assert "unet" in registry.names(Kind.BACKBONE)
+        (fault,) = registry.broken()
+        assert str(fault).startswith("the plug-in module 'models.my_broken_net' could not be")
+        assert why in fault.reason
+        assert fault.remedy == "mend models/my_broken_net.py, or take it away"
+        with pytest.raises(BenchError, match="my_broken_net"):
+            registry.find(Kind.BACKBONE, "my-broken-net")
+    finally:
+        registry._discover_package.cache_clear()
+
+
+def test_a_fault_of_the_harness_is_raised(monkeypatch):
+    with pytest.raises(ModuleNotFoundError):
+        registry._import("bench.tasks.not_there")
 
 
 def test_a_package_that_shadows_ours_is_refused(tmp_path, monkeypatch):
