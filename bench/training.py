@@ -243,6 +243,11 @@ class _Training:
         return batch
 
     def _diverged(self, update: int, rate: float, value: float) -> Invalid:
+        if update == 0:
+            return Invalid(
+                f"the loss is {value} before the first update: the network's forward returns NaN "
+                "or infinity, or the images hold it"
+            )
         settings = self.loop.settings
         made = "no checkpoint was made before"
         if self.saved:

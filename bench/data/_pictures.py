@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from bench import assets
 from bench.api import BenchError
@@ -233,4 +233,5 @@ def _is_deep(picture: Image.Image) -> bool:
 
 def _broken(where: str, error: Exception) -> Unusable:
     kind = "is too large" if "Bomb" in type(error).__name__ else "is not a readable picture"
-    return Unusable(where, f"{kind} ({printable(error, 150)})")
+    why = "of no known format" if isinstance(error, UnidentifiedImageError) else error
+    return Unusable(where, f"{kind} ({printable(why, 150)})")
