@@ -77,15 +77,6 @@ def test_a_diverged_training_names_the_update_the_rate_and_the_checkpoint(tmp_pa
     assert kept_updates(tmp_path) == 7
 
 
-def test_a_loss_that_never_was_a_number_is_no_matter_of_the_rate(tmp_path):
-    class Nan(Net):
-        def loss(self, batch, rng):
-            return super().loss(batch, rng) * float("nan")
-
-    with pytest.raises(Invalid, match="nan before the first update: the network's forward"):
-        Loop(SETTINGS, tmp_path).train(Nan(), CLEAN, 3)
-
-
 def test_a_state_that_is_not_finite_does_not_replace_one_that_is(tmp_path, always_due):
     class Bursts(Net):
         def loss(self, batch, rng):
