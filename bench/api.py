@@ -38,6 +38,7 @@ from bench.errors import StorageError as StorageError
 from bench.named_options import options_of as options_of
 from bench.published import PictureSet as PictureSet
 from bench.published import Pretrained as Pretrained
+from bench.shape import image_to_image as image_to_image
 
 if TYPE_CHECKING:
     import numpy as np

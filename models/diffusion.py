@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError, Invalid, Kind, options_of, register
+from bench.api import BenchError, Kind, image_to_image, options_of, register
 from models import process
 from models.schedule import network_step, schedule
 
@@ -153,25 +153,11 @@ class Diffusion(nn.Module):
         # Where `left` has float64, these have it too: near level 0 float32 does not know 1 - left.
         x_t = process.q_sample(x0, eps, left).to(x0)
         target = self._target(x0, eps, left).to(x0)
-        error = (self._predicted(x_t, told) - target).square().flatten(1).mean(dim=1)
+        out = image_to_image(self.backbone, x_t, told)
+        error = (out - target).square().flatten(1).mean(dim=1)
         if self.recipe.weighting != "uniform":
             error = error * weight_of(self.recipe, left.flatten()).to(x0)
         return error.mean()
-
-    def _predicted(self, x_t: Tensor, told: Tensor) -> Tensor:
-        """Return what the backbone makes of states [B,C,H,W], of their shape.
-
-        Raises:
-            Invalid: If it is no such tensor; one that could be broadcast would train in silence.
-        """
-        out = self.backbone(x_t, told)
-        if not isinstance(out, Tensor) or out.shape != x_t.shape:
-            found = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise Invalid(
-                f"{type(self.backbone).__name__} returned {found} for an input of "
-                f"{list(x_t.shape)}, expected a tensor of the same shape"
-            )
-        return out
 
     def _levels(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the steps that the network is told and the alpha_bar of `count` random levels.
@@ -208,7 +194,7 @@ class Diffusion(nn.Module):
         """
         left = self.schedule.share(t)
         told = torch.full((x_t.shape[0],), network_step(t), dtype=x_t.dtype, device=x_t.device)
-        out = self._predicted(x_t, told)
+        out = image_to_image(self.backbone, x_t, told)
         match self.recipe.prediction:
             case "v":
                 x0 = process.x0_from_v(x_t, out, left)

@@ -214,7 +214,7 @@ class Returns(nn.Module):
 def test_what_a_backbone_returns_has_the_shape_of_the_state(output, found):
     """One channel for three would be broadcast, trained and given a number."""
     denoiser = DiffusionDenoiser(Returns(output))
-    message = f"Returns returned {found}.* expected a tensor of the same shape"
+    message = f"Returns returned {found}.* expected the same shape"
     with pytest.raises(Invalid, match=message):
         denoiser.loss(torch.rand(2, 3, 8, 8), torch.Generator())
     with pytest.raises(Invalid, match=message):

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.api import BenchError, Invalid, Skip
+from bench.api import BenchError, Invalid, Skip, image_to_image
 
 PASSED_ON = (BenchError, Invalid, Skip, MemoryError, torch.OutOfMemoryError)
 """Faults that mean something of their own; all others mean that the network is broken."""
@@ -52,16 +52,8 @@ def run_once(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tenso
     Raises:
         Invalid: If it fails, or if its output has not the shape of its first input.
     """
-    expected = list(inputs[0].shape)
     with counting(module, inputs):
-        output = module(*inputs)
-        found = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        if found != expected:
-            raise Invalid(
-                f"{type(module).__name__} returned {found} for an input of {expected}, expected "
-                "the same shape"
-            )
-    return output
+        return image_to_image(module, *inputs)
 
 
 def arguments_of(layer: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
