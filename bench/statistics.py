@@ -52,9 +52,7 @@ class Jackknife:
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """Return value +- t * standard error, with one degree of freedom less than blocks."""
-        error = self.standard_error
-        reach = t_quantile(len(self.deleted) - 1, confidence) * error
-        return Interval(self.value, self.value - reach, self.value + reach, error)
+        return _students(self.value, self.standard_error, len(self.deleted) - 1, confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +91,16 @@ def bootstrap_mean(
     """
     data = _finite(values, "values", dimensions=1)
     if len(data) < FEW:
-        value, error = float(data.mean()), float(data.std(ddof=1)) / math.sqrt(len(data))
-        reach = t_quantile(len(data) - 1, confidence) * error
-        return Interval(value, value - reach, value + reach, error)
+        return students_mean(data, confidence)
     means = _resampled_means(data[:, None], seed, resamples)[:, 0]
     low, high = _percentiles(means, confidence)
     return Interval(float(data.mean()), low, high, float(means.std()))
+
+
+def students_mean(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Return the mean of values [N], two or more, with Student's interval."""
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return _students(float(values.mean()), error, len(values) - 1, confidence)
 
 
 def best_of_curve(
@@ -214,6 +216,11 @@ def t_quantile(freedom: int, confidence: float = 0.95) -> float:
         else:
             high = middle
     return math.sqrt(freedom) * math.tan(low)
+
+
+def _students(value: float, error: float, freedom: int, confidence: float) -> Interval:
+    reach = t_quantile(freedom, confidence) * error
+    return Interval(value, value - reach, value + reach, error)
 
 
 def _t_inside(angle: float, freedom: int) -> float:

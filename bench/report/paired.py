@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.report.verdicts import difference
-from bench.statistics import FEW, Jackknife, t_quantile
+from bench.statistics import FEW, Jackknife, students_mean
 
 FEWEST = 6
 """Pairs whose order statistics bound the median of their differences."""
@@ -30,8 +30,8 @@ def paired_mean(
         return None
     gaps = np.subtract(a, b)
     if len(gaps) < FEW:
-        reach = t_quantile(len(gaps) - 1) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-        return float(gaps.mean()), float(gaps.mean()) - reach, float(gaps.mean()) + reach
+        found = students_mean(gaps)
+        return found.value, found.low, found.high
     rng = np.random.default_rng(seed)
     means = gaps[rng.integers(0, len(gaps), (resamples, len(gaps)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
