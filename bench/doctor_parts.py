@@ -166,7 +166,7 @@ def strangers() -> Iterator[Finding]:
     for fault in faults:
         yield WARNING, str(fault), fault.remedy
     if not faults:
-        yield OK, "no broken plug-ins of other distributions", ""
+        yield OK, "no plug-in module is broken", ""
 
 
 def weights() -> Iterator[Finding]:

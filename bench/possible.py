@@ -86,6 +86,7 @@ def _taken(entry: Entry, backbone: str, channels: int, size: int, scale: float) 
 
 
 def _call(backbone: str, options: dict[str, Any]) -> bool:
+    """Return True, unless the backbone refuses what it is built with or called on."""
     import torch
 
     channels, size = options["channels"], options["image_size"]

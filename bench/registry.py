@@ -258,28 +258,32 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
             f"{entry.kind} '{name}' is unavailable: needs {', '.join(lacking)}; "
             f"install with: pip install {' '.join(lacking)}"
         )
-    accepted = list(inspect.signature(entry.build).parameters)
+    takes = inspect.signature(entry.build).parameters
     said = options_of(name)[1]
     if both := sorted(said.keys() & parameters.keys()):
         raise BenchError(f"{entry.kind} '{name}': '{both[0]}' is set by the run; leave it out here")
     parameters |= said
     if entry.kind is Kind.DENOISER and name.startswith(DIFFUSION):
-        inner = {key: parameters.pop(key) for key in list(parameters) if key not in accepted}
+        inner = {key: parameters.pop(key) for key in list(parameters) if key not in takes}
         backbone = build(Kind.BACKBONE, name.removeprefix(DIFFUSION), **inner)
         parameters = {**parameters, "backbone": backbone}
     elif entry.kind is Kind.DATASET and name.startswith("folder:"):
         parameters = {**parameters, "path": name.removeprefix("folder:")}
-    _refuse_unlike(entry, name, parameters)
+    _refuse_unlike(entry, name, takes, parameters)
     return entry.build(**parameters)
 
 
-def _refuse_unlike(entry: Entry, name: str, parameters: Mapping[str, Any]) -> None:
+def _refuse_unlike(
+    entry: Entry,
+    name: str,
+    takes: Mapping[str, inspect.Parameter],
+    parameters: Mapping[str, Any],
+) -> None:
     """Refuse parameters that a plug-in does not take, and the lack of those that it needs.
 
     Raises:
         BenchError: If there are any.
     """
-    takes = inspect.signature(entry.build).parameters
     for parameter in parameters:
         if parameter not in takes and entry.kind is Kind.BACKBONE and parameter in SIZE:
             raise BenchError(

@@ -10,7 +10,7 @@ from bench.report.claims_quality import images, pairs
 from bench.report.comparison import Value
 from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.engines import Run, runs
-from bench.report.evidence import Evidence, gathered
+from bench.report.evidence import NOTHING, Evidence, gathered
 from bench.report.generated import completed
 from bench.report.names import printed, sampler_name
 from bench.report.paired import Triple, paired_jackknife, paired_mean, worst_ratio
@@ -252,11 +252,13 @@ def better_denoiser(run: RunLike) -> Evidence:
     one thing.
     """
     found = trainings(run)
-    several = {name: list(each.values()) for name, each in found.networks.items()} if found else {}
-    judged = [
-        _speed_up(found, name, each) for name, each in several.items() if found and len(each) > 1
-    ]
-    texts, verdicts, n = zip(*judged, strict=True) if judged else ((), (), ())
+    if found is None:
+        return NOTHING
+    several = {name: list(each.values()) for name, each in found.networks.items() if len(each) > 1}
+    if not several:
+        return NOTHING
+    judged = [_speed_up(found, name, each) for name, each in several.items()]
+    texts, verdicts, n = zip(*judged, strict=True)
     unlike = differences({"budget": (budget_measured(run), "paper")})
     return gathered(texts, [under(unlike, verdict) for verdict in verdicts], n)
 

@@ -14,11 +14,12 @@ def calls(tmp_path, monkeypatch):
     made = []
     call = possible._call
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(
-        possible,
-        "_call",
-        lambda backbone, options: (made.append(options["image_size"]), call(backbone, options))[1],
-    )
+
+    def counted(backbone, options):
+        made.append(options["image_size"])
+        return call(backbone, options)
+
+    monkeypatch.setattr(possible, "_call", counted)
     possible._taken.cache_clear()
     yield made
     possible._taken.cache_clear()
