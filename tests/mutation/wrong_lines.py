@@ -134,8 +134,8 @@ _LIST = [
     _wrong(
         "jackknife-freedom",
         _STATISTICS,
-        "t_quantile(len(self.deleted) - 1",
-        "t_quantile(1000",
+        "self.standard_error, len(self.deleted) - 1, confidence",
+        "self.standard_error, 1000, confidence",
         "the normal's quantile",
     ),
     # -------------------------------------------------------------- kernel
