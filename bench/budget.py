@@ -67,7 +67,7 @@ class Train(Settings):
     passes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
     """At least so many passes over the training images, where `updates` make fewer."""
     begin: Word = ""
-    """Like `checkpoints`, which it comes before, but to go on from, for `updates` more."""
+    """Like `checkpoints`, before which it comes, to go on from for `updates` more, at any size."""
 
     @model_validator(mode="after")
     def _an_image_for_each_part(self) -> Self:

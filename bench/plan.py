@@ -10,7 +10,7 @@ from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
 from bench.possible import refuse_impossible, refuse_unknown_samplers
 from bench.registry import DIFFUSION, build, entries, find
-from bench.shipped import refuse_unfit
+from bench.shipped import BEGIN, refuse_unfit
 
 KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
@@ -67,7 +67,7 @@ def study_for(budget: Budget) -> Study:
     for name in budget.backbones:
         refuse_impossible(name, budget, built.channels)
     refuse_unfit(budget.checkpoints, dataset, budget.scale)
-    refuse_unfit(budget.train.begin, dataset, budget.scale, setting="train.begin")
+    refuse_unfit(budget.train.begin, dataset, budget.scale, setting=BEGIN)
     return Study(budget, dataset, built.channels, built.same_data)
 
 

@@ -31,6 +31,8 @@ CHECKPOINT = "checkpoint"
 """The part of a training cell's specification that says what is taken in place of training."""
 BEGUN = "begun"
 """The part that says which network a training goes on from, and what that one had learnt."""
+BEGIN = "train.begin"
+"""The setting that names what to go on from: a set of other sizes will do."""
 LIMITS = ("training", CHECKPOINT, BEGUN)
 """What does not decide whether an entry fits."""
 
@@ -149,7 +151,8 @@ def _refuse_one(name: str, dataset: Mapping[str, Any], scale: float, setting: st
     if name not in known_sets():
         raise unknown("set of checkpoints", name, [*known_sets(), AUTO])
     ours = [one for one in entries() if one.set == name]
-    if not any(one.spec["dataset"] == dataset for one in ours):
+    least = {"image_size": dataset["image_size"]} if setting == BEGIN else {}
+    if not any({**one.spec["dataset"], **least} == dataset for one in ours):
         theirs = ours[0].spec["dataset"]
         raise BenchError(
             f"{setting}={name}: its networks know {_told(theirs)}, this run has "
@@ -181,13 +184,14 @@ def continued(cell: Cell, said: str) -> Cell | None:
     """Return the training that goes on from a network of a set; None where none fits.
 
     Its specification tells how that network came about, so that it can still be read when the
-    set has another.
+    set has another. A set that is named may know images of another size, which the specification
+    tells, too: the weights of convolutions fit all.
 
     Args:
         cell: A training.
         said: Like that of `taken`.
     """
-    one = _fitting(cell, said)
+    one = _fitting(cell, said, any_size=True)
     if one is None:
         return None
     what = {
@@ -198,19 +202,31 @@ def continued(cell: Cell, said: str) -> Cell | None:
     }
     if BEGUN in one.spec:
         what[BEGUN] = one.spec[BEGUN]
+    if not one.fits(cell.spec):
+        what["image_size"] = one.spec["dataset"]["image_size"]
     return Cell("train", {**cell.spec, BEGUN: what})
 
 
-def _fitting(cell: Cell, said: str) -> Shipped | None:
+def _fitting(cell: Cell, said: str, *, any_size: bool = False) -> Shipped | None:
     """Return the network that a training is of, from the first set asked for that has it.
 
-    Of any set, one that did not go on from another: its companions had as many updates.
+    Of any set, one that did not go on from another: its companions had as many updates. For
+    `any_size` a set that is named, and has none of the images' size, gives one of another.
     """
     if not (names := _names(said)):
         return None
-    fit = [one for one in entries() if one.fits(cell.spec)]
-    fit.sort(key=lambda one: BEGUN in one.spec)
-    return next((one for name in names for one in fit if name in (AUTO, one.set)), None)
+    known = sorted(entries(), key=lambda one: BEGUN in one.spec)
+    fit = [one for one in known if one.fits(cell.spec)]
+    near = [one for one in known if any_size and one.fits(_of_size(cell.spec, like=one))]
+    return next(
+        (
+            one
+            for name in names
+            for one in (fit if name == AUTO else [*fit, *near])
+            if name in (AUTO, one.set)
+        ),
+        None,
+    )
 
 
 def entry(what: Mapping[str, Any]) -> Shipped:
@@ -251,6 +267,11 @@ def _checked(one: Shipped) -> Shipped:
 
 def _deciding(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in spec.items() if name not in LIMITS}
+
+
+def _of_size(spec: Mapping[str, Any], *, like: Shipped) -> dict[str, Any]:
+    size = {"image_size": like.spec["dataset"]["image_size"]}
+    return {**spec, "dataset": {**spec["dataset"], **size}}
 
 
 def _told(dataset: Mapping[str, Any]) -> str:

@@ -172,8 +172,10 @@ def _begun(spec: Mapping[str, Any]) -> str:
     """Return a card's words on the networks that this one goes on from, the latest first."""
     words = ""
     while begun := spec.get(shipped.BEGUN):
+        size = begun.get("image_size")
+        at = f", at {size}x{size}" if size else ""
         words += f""".
-  So since it went on from `{begun["name"]}`, sha256
+  So since it went on from `{begun["name"]}`{at}, sha256
   `{begun["sha256"]}`,
   of {begun["updates"]:,} updates and {begun["images_seen"]:,} images, made with the settings:
   {_told(begun["training"])}"""

@@ -42,7 +42,7 @@ def train(cell: Cell, context: Context) -> Outcome:
         found = [(loop.before + update, errors) for update, errors in loop.validation]
         write_validation(files[VALIDATION], found)
     begun = cell.spec.get(BEGUN, {})
-    if begun:
+    if begun and "image_size" not in begun:  # losses of other images would be no earlier part
         _join(entry(begun), files)
     last = [loss for _, loss in loop.curve[-100:]]
     row = {

@@ -212,6 +212,46 @@ def test_a_training_goes_on_from_a_network_of_the_package(trained, checkpoints, 
     assert [line.split(",")[0] for line in course] == ["update", "3", "5"]
 
 
+def test_a_training_goes_on_with_larger_images(trained, checkpoints, tmp_path):
+    shipping.ship(load_run(trained), "tiny")
+    cell = longer("image_size=32")
+    assert cell.spec["begun"]["image_size"] == 16
+    assert "image_size" not in longer().spec["begun"], "where it is the same it has its old key"
+    outcome = measured(cell, tmp_path / "cell")
+    (row,) = outcome.rows
+    assert (row["updates"], row["images_seen"]) == (5, 5 * cell.spec["training"]["batch"])
+    curve = outcome.files["curve.csv"].read_text().splitlines()
+    assert [line.split(",")[0] for line in curve] == ["update", "4", "5"], "of these images alone"
+    course = outcome.files["validation.csv"].read_text().splitlines()
+    assert [line.split(",")[0] for line in course] == ["update", "5"]
+    # The weights were taken: two small steps leave them near where they were, far from random.
+    halves = load_file(checkpoints / "tiny" / "cunet" / "weights.safetensors")
+    weights = load_file(outcome.files["weights.safetensors"])
+    assert set(weights) == set(halves)
+    far = [float((weights[name] - value.float()).abs().max()) for name, value in halves.items()]
+    assert max(far) < 0.01
+    text = shipping.card(
+        replace(*shipped.entries(), spec=cell.spec, row={**row, "n_train": 1}), size=1
+    )
+    assert "went on from `tiny/cunet`, at 16x16, sha256" in text
+
+
+def test_only_a_set_that_is_named_gives_a_network_of_another_size(trained, checkpoints):
+    shipping.ship(load_run(trained), "tiny")
+    other = "image_size=32"
+    assert "begun" not in train_backbone(study("train.begin=auto", other), "cunet").spec
+    assert "begun" in train_backbone(study("train.begin=auto"), "cunet").spec
+    assert "checkpoint" not in train_backbone(study("checkpoints=auto", other), "cunet").spec
+    run = load_run(trained)
+    large = [
+        {**one, "spec": {**one["spec"], "dataset": {**one["spec"]["dataset"], "image_size": 32}}}
+        for one in run.records
+    ]
+    shipping.ship(replace(run, records=tuple(large)), "large")
+    cell = longer(other, "train.begin=large,tiny")
+    assert cell.spec["begun"]["name"] == "large/cunet" and "image_size" not in cell.spec["begun"]
+
+
 def test_what_goes_on_sees_what_the_whole_training_would_have_seen(trained, checkpoints, tmp_path):
     """With weights that are not rounded, no step down and no memory, parts are the whole."""
     still = ("train.learning_rate=1e-30", "train.decay=none")
@@ -252,7 +292,7 @@ def test_a_card_tells_the_whole_way(trained, checkpoints):
 def test_a_set_to_begin_with_that_does_not_fit_is_refused(trained, checkpoints):
     shipping.ship(load_run(trained), "tiny")
     with pytest.raises(BenchError, match=r"train.begin=tiny: .* digits at 16x16, this run has"):
-        study("train.begin=tiny", "image_size=32")
+        study("train.begin=tiny", "dataset=mnist")
     with pytest.raises(BenchError, match=r"no set of checkpoints named .tine."):
         study("train.begin=tine")
     cell = train_backbone(study("train.begin=tiny"), "unet")
