@@ -30,11 +30,11 @@ from bench.report.rows import (
     dataset,
     faults,
     machine,
-    run_title,
     settings,
 )
 from bench.report.selfcheck import selfcheck
 from bench.report.side_by_side import side_by_side
+from bench.report.title import run_title
 from bench.report.verdicts import Label
 
 TEMPLATE = "page.html.j2"

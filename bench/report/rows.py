@@ -196,11 +196,6 @@ def _absent(value: Any) -> bool:
     return value is None or (not isinstance(value, list | tuple) and bool(pd.isna(value)))
 
 
-def run_title(run: RunLike) -> str:
-    """Return what a report is about; where the run lies is no part of it."""
-    return f"U-Net and cU-Net, measured on {dataset(run)}"
-
-
 def budget(run: RunLike) -> str:
     """Return the name of the run's budget."""
     found = run.manifest.get("budget", "unknown")
