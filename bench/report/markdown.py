@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.report.claims import Claim
-from bench.report.comparison import Table
 from bench.report.figure import Drawn
 from bench.report.formats import escape_markdown, to_markdown
 from bench.report.selfcheck import SelfCheck
+from bench.report.told import Tables, counted, sorted_claims
 
 CLAIM_COLUMNS = ("The paper says", "Its number", "Ours", "N", "Budget", "Verdict", "Why", "Run it")
+ELSEWHERE_COLUMNS = ("The paper says", "Its number", "Why", "Run it")
+UNTESTED_COLUMNS = ("The paper says", "Its number", "Verdict", "Why")
 
 
 def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -24,27 +26,38 @@ def verdict_words(claim: Claim) -> str:
     return f"{claim.verdict}{seen}"
 
 
-def claims_table(facts: Mapping[str, Any], judged: Sequence[Claim]) -> str:
-    """Return one row per claim: what the paper says, its number, ours, verdict, cause, command.
+def _claims(facts: Mapping[str, Any], judged: Sequence[Claim]) -> str:
+    """Return one row per claim: those with a number of this run first, the others apart.
 
     Args:
         facts: About the run: `printed` and `commands` by claim.
         judged: The claims.
     """
-    rows = [
-        [
-            escape_markdown(f"{c.sentence} ({c.section})"),
-            escape_markdown(facts["printed"].get(c.id, "-")),
-            escape_markdown(c.measured),
-            escape_markdown(c.n),
-            escape_markdown(c.budget),
-            f"**{escape_markdown(verdict_words(c))}**",
-            escape_markdown(c.verdict.reason),
-            code(facts["commands"].get(c.id, "")),
-        ]
-        for c in judged
-    ]
-    return table_text(CLAIM_COLUMNS, rows)
+    told = sorted_claims(judged)
+    parts = [f"{counted(told)}\n"]
+    for heading, columns, some in (
+        ("", CLAIM_COLUMNS, told.measured),
+        ("Left to other commands", ELSEWHERE_COLUMNS, told.elsewhere),
+        ("Tested by nothing here", UNTESTED_COLUMNS, told.untested),
+    ):
+        if some:
+            rows = [[_cell(facts, claim)[column] for column in columns] for claim in some]
+            parts += [f"### {heading}\n"] * bool(heading) + [table_text(columns, rows)]
+    return "\n".join(parts)
+
+
+def _cell(facts: Mapping[str, Any], claim: Claim) -> dict[str, str]:
+    """Return what each column says of a claim."""
+    return {
+        "The paper says": escape_markdown(f"{claim.sentence} ({claim.section})"),
+        "Its number": escape_markdown(facts["printed"].get(claim.id, "-")),
+        "Ours": escape_markdown(claim.measured),
+        "N": escape_markdown(claim.n),
+        "Budget": escape_markdown(claim.budget),
+        "Verdict": f"**{escape_markdown(verdict_words(claim))}**",
+        "Why": escape_markdown(claim.verdict.reason),
+        "Run it": code(facts["commands"].get(claim.id, "")),
+    }
 
 
 def code(command: str) -> str:
@@ -70,10 +83,17 @@ def _figures(drawn: Sequence[Drawn], pictures: Mapping[str, str]) -> str:
     return "\n".join(parts)
 
 
+def _left_tables(tables: Tables) -> list[str]:
+    lines = [
+        f"- {escape_markdown(title)}: {code(command)}\n" for title, command in tables.elsewhere
+    ]
+    return ["## Tables that this run has no numbers of\n", "".join(lines)] if lines else []
+
+
 def report_markdown(
     facts: Mapping[str, Any],
     judged: Sequence[Claim],
-    tables: Sequence[Table],
+    tables: Tables,
     *,
     drawn: Sequence[Drawn],
     pictures: Mapping[str, str],
@@ -83,7 +103,7 @@ def report_markdown(
     Args:
         facts: About the run.
         judged: The paper's claims with verdicts.
-        tables: Tables 1 to 5, and those of our own.
+        tables: Tables 1 to 5, and those of our own; those without a number are only named.
         drawn: The figures, or why there are none.
         pictures: Figure title -> path of its picture, relative to the report.
     """
@@ -99,8 +119,9 @@ def report_markdown(
         ),
         *([f"**{escape_markdown(check.warning)}**\n"] if check.warning else []),
         "## Claims\n",
-        claims_table(facts, judged),
-        *[to_markdown(table) for table in tables],
+        _claims(facts, judged),
+        *[to_markdown(table) for table in tables.shown],
+        *_left_tables(tables),
         "## Figures\n",
         _figures(drawn, pictures),
     ]

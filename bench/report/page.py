@@ -35,6 +35,7 @@ from bench.report.rows import (
 from bench.report.selfcheck import selfcheck
 from bench.report.side_by_side import side_by_side
 from bench.report.title import run_title
+from bench.report.told import Tables, counted, sorted_claims, sorted_tables
 from bench.report.verdicts import Label
 
 TEMPLATE = "page.html.j2"
@@ -56,11 +57,12 @@ def write_pages(
     folder.mkdir(parents=True, exist_ok=True)
     judged = claims(run, tables)
     facts = facts_of(run, judged)
-    html = render(facts, judged, tables, drawn, panels=panels(run))
+    told = sorted_tables(run, tables)
+    html = render(facts, judged, told, drawn, panels=panels(run))
     page, text = folder / "report.html", folder / "report.md"
     page.write_text(html, encoding="utf-8", newline="\n")
     pictures = {one.figure.title: _relative(one.png, folder) for one in drawn if one.png}
-    markdown = report_markdown(facts, judged, tables, drawn=drawn, pictures=pictures)
+    markdown = report_markdown(facts, judged, told, drawn=drawn, pictures=pictures)
     text.write_text(markdown, encoding="utf-8", newline="\n")
     return [page, text]
 
@@ -109,7 +111,7 @@ def facts_of(run: RunLike, judged: Sequence[Claim] = ()) -> dict[str, Any]:
 def render(
     facts: Mapping[str, Any],
     judged: Sequence[Claim],
-    tables: Sequence[Table],
+    tables: Tables,
     drawn: Sequence[Drawn],
     *,
     panels: Sequence[Panel] = (),
@@ -126,6 +128,8 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    claims = sorted_claims(judged)
+    in_order = [claim for some in claims for claim in some]
     environment.filters |= {"anchor": anchor, "shortened": shortened}
     style, script = ((Path(__file__).parent / name).read_text("utf-8") for name in PARTS)
     pictures = [one for one in drawn if one.png]
@@ -138,12 +142,15 @@ def render(
         script_hash=policy_hash(script),
         panels=panels,
         shared=shared_facts(panels),
-        headline=[c for c in judged if c.id in HEADLINE],
-        further=[c for c in judged if c.id not in HEADLINE],
+        counted=counted(claims),
+        headline=[c for c in in_order if c.id in HEADLINE],
+        further=[c for c in in_order if c.id not in HEADLINE],
         # Our own writer escapes every cell of a layout (formats.py).
         tables=[
-            (table, markupsafe.Markup(to_html(table)), judged_lines(table)) for table in tables
+            (table, markupsafe.Markup(to_html(table)), judged_lines(table))
+            for table in tables.shown
         ],
+        left_tables=tables.elsewhere,
         figures=[(one, uris[id(one)], css_width(one.png)) for one in pictures],
         missing=[one for one in drawn if not one.png],
     )

@@ -5,6 +5,7 @@ import pandas as pd
 from bench.report.page import facts_of, render
 from bench.report.selfcheck import selfcheck
 from bench.report.tables import tables
+from bench.report.told import Tables
 
 ROWS = [
     {"canary": "psnr", "expected": 16.9897, "measured": 16.9897, "tolerance": 1e-9,
@@ -23,7 +24,7 @@ def with_canaries(rows, checks, **head):
 
 
 def page(run):
-    return render(facts_of(run), [], [], [])
+    return render(facts_of(run), [], Tables([], []), [])
 
 
 def test_a_run_without_says_nothing(run, empty):
@@ -63,7 +64,7 @@ def test_the_markdown_tells_the_same(changed):
     from bench.report.markdown import report_markdown
 
     facts = facts_of(changed(lambda rows: with_canaries(rows, ROWS)))
-    text = report_markdown(facts, [], [], drawn=[], pictures={})
+    text = report_markdown(facts, [], Tables([], []), drawn=[], pictures={})
     assert text.index("self-check of this run failed") < text.index("## Claims")
     assert "## Self-check" in text and "1 of 3 known answers" in text
 
