@@ -6,9 +6,9 @@ Every setting can be overruled in a file (`read_settings`) and, before that, on 
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from bench.api import BenchError
 from bench.inputs import printable
@@ -19,9 +19,7 @@ from bench.settings import (
     Costs,
     Count,
     Denoising,
-    Fraction,
     Generation,
-    Positive,
     Samplers,
     Seconds,
     Settings,
@@ -30,72 +28,34 @@ from bench.settings import (
     Word,
 )
 from bench.settings_file import FileSettings, items, names, read_file, shown
-
-
-class Train(Settings):
-    """One training, for every trainable plug-in; defaults are the authors' (`train.py`)."""
-
-    updates: Count = 500_000
-    """Parameter updates of a diffusion network."""
-    classic_updates: Count = 50_000
-    """Parameter updates of the autoencoder and of generators."""
-    classic_batch: Count = 128
-    classic_learning_rate: Positive = 1e-3
-    dncnn_updates: Count = 50_000
-    """Of DnCNN, of which one costs eight of the autoencoder's."""
-    dncnn_batch: Count = 128
-    dncnn_learning_rate: Positive = 1e-3
-    batch: Count = 128
-    learning_rate: Positive = 2e-4
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.99
-    ema: Fraction = 0.9999
-    """Ceiling of the moving average's decay; it warms up as (1 + n) / (10 + n)."""
-    clip: Positive = 1.0
-    """Ceiling of the gradient's norm."""
-    precision: Annotated[str, Field(pattern="^(float32|bfloat16)$")] = "float32"
-    decay: Annotated[str, Field(pattern="^(none|cosine)$")] = "none"
-    """How the learning rate falls to 0 by the last update."""
-    warmup: Annotated[int, Field(ge=0, le=10**12)] = 0
-    """Updates over which the learning rate first rises from 0, in equal steps."""
-    accumulate: Count = 1
-    """Parts that a process takes its share of a batch in, where memory has no room for it."""
-    processes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes that share every batch: one a GPU, or several on the CPU."""
-    validations: Annotated[int, Field(ge=0, le=10**6)] = 50
-    """How often in a training the averaged weights denoise held-out images, evenly spaced."""
-    passes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
-    """At least so many passes over the training images, where `updates` make fewer."""
-    begin: Word = ""
-    """Like `checkpoints`, before which it comes, to go on from for `updates` more, at any size."""
-
-    @model_validator(mode="after")
-    def _an_image_for_each_part(self) -> Self:
-        fewest = min(self.batch, self.classic_batch, self.dncnn_batch)
-        parts = self.accumulate * self.processes
-        if parts > fewest:
-            raise ValueError(f"{parts} parts of a batch of {fewest}, expected an image in each")
-        return self
+from bench.settings_train import Train
 
 
 class Budget(Settings):
     """Everything that a run's size depends on."""
 
     name: Word
+    """Which frozen budget this one was made of; no setting."""
     dataset: Word = "celeba"
+    """The data that is learnt and restored; `list dataset` names them."""
     image_size: Annotated[int, Field(ge=8, le=4096)] = 64
+    """Side of its images, in pixels."""
     scale: Annotated[float, Field(ge=0.01, le=16, allow_inf_nan=False)] = 1.0
     """Width of the networks against the paper's; Table 5 is always at full width."""
     recipe: Word = "authors"
+    """Schedule, prediction, loss and sampler together; `list recipe` names them."""
     schedule: Word = ""
     """The schedule that a noising step belongs to; the recipe's unless said otherwise."""
     backbones: Annotated[tuple[Word, ...], Field(min_length=1)] = ("unet", "cunet")
+    """The networks that are trained and compared; `list backbone` names them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of first weights, order, noise and samples; another one is another training."""
     checkpoints: Word = ""
     """Sets of trained networks to take, in order (`a,b`); `auto`: what fits; nothing: to train."""
     micro_batch: Count = 50
     """Images per network call wherever quality is measured; fixed and padded."""
     cell_limit_s: Seconds = 7 * 24 * 3600.0
+    """Seconds after which a cell is stopped, and counts as failed."""
     cell_memory_gib: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
     """Memory that one cell may hold (with its child processes); by default 90 % of the machine's,
     shared by the workers that run at once."""

@@ -57,6 +57,29 @@ def list_(
 
 
 @app.command()
+def settings(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Of settings or their groups.")
+    ] = None,
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The page of all.")] = False,
+) -> None:
+    """Tell what can be set, what it means, and its value under each budget."""
+    from bench.settings_told import page, told
+
+    if markdown:
+        print(page(), end="")
+        return
+    found = told(names or [])
+    if as_json:
+        print(json.dumps([vars(one) for one in found], indent=1))
+        return
+    for one in found:
+        values = ", ".join(f"{budget} {value or '-'}" for budget, value in one.values.items())
+        print(f"{one.name}: {values}\n    {one.meaning}")
+
+
+@app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
     out: OutOption = None,

@@ -57,11 +57,15 @@ class Generation(Settings):
     """Table 1: distance between generated and real images against sampling steps."""
 
     steps: Steps = STEPS
+    """Sampling steps of which each has a distance."""
     n_generated: Many = 30_000
+    """Images that a network makes with each of those."""
     n_real: Many = 30_000
+    """Real images that they are compared with; as many as there are, where those are fewer."""
     sampler: Word = ""
-    """The recipe's unless said otherwise."""
+    """What makes them, with options (`ddim+eta=0.5`); the recipe's unless said otherwise."""
     features: Word = "alexnet"
+    """The extractor in whose features the distance is."""
     more_features: tuple[Word, ...] = ()
     """Extractors beside it, for Table 1; one without weights here is left out."""
     blocks: Many = 10
@@ -77,9 +81,11 @@ class Denoising(Settings):
     """Tables 2 to 4: restoring noised images."""
 
     levels: Steps = LEVELS
+    """The noising steps of Tables 2 and 3."""
     classic_levels: Steps = (50, 150, 400)
     """The levels of Table 4."""
     n_images: Many = 300
+    """Held-out images that are noised and restored, of Tables 2 to 4."""
     n_one_step: Many = 1000
     """Held-out images of the experiment `training`, each restored with one network call."""
     stride: Count = 1
@@ -89,9 +95,10 @@ class Denoising(Settings):
     classic_scale: Positive = 1.0
     """Width of DnCNN and the autoencoder against the authors'."""
     trainings: Annotated[tuple[Learning, ...], Field(min_length=1)] = ("one", "level", "blind")
-    """How those two are trained: at `one_level`, at each level of Table 4, over their range."""
+    """How those two are trained: at `one_level` (`one`), at each level of Table 4 (`level`), over
+    their range (`blind`)."""
     one_level: Step = 100
-    """The authors train at sigma 0.1, which is that of step 100 of their schedule."""
+    """The noising step of the training `one`; the authors' sigma of 0.1 is that of 100."""
     clipped: bool = False
     """Whether Tables 2 to 4 have a second block, of the same noisy images clipped to [0, 1]."""
 
@@ -100,8 +107,9 @@ class Classics(Settings):
     """Cross-checks on published test sets: whole pictures, values that the literature knows."""
 
     denoisers: tuple[Word, ...] = ("identity", "dncnn-kair-25", "bm3d-torch", "bm3d")
-    """One with published weights is measured only where they are for."""
+    """What restores them; one with published weights is measured only where they are for."""
     testsets: tuple[Word, ...] = ("set12", "bsd68", "cbsd68")
+    """Whole pictures, published with others' values."""
     sigmas_255: Annotated[tuple[Count | Positive, ...], Field(min_length=1)] = (15, 25, 50)
     """Noise levels in grey levels, as the literature gives them."""
     n: Many | Literal["all"] = "all"
@@ -114,15 +122,17 @@ class Samplers(Settings):
     names: tuple[Word, ...] = SAMPLERS
     """With options (`ddim+eta=0.5`), of which `spacing` chooses the steps (`spacing=log-snr`)."""
     steps: Steps = (5, 10, 20, 50)
+    """Sampling steps of each."""
     n_generated: Many = 10_000
+    """Images that each makes with each of those."""
     blocks: Many = 10
     """Blocks of the delete-block jackknife interval."""
     generators: tuple[Word, ...] = ("vae", "blurred-train")
     """Where early-stopped sampling starts from; `blurred-train` is a control that leaks."""
     early_sampler: Word = "ddpm"
-    """Goes on from there, as in Lyu et al. 2022."""
+    """What goes on from there, as in Lyu et al. 2022."""
     early_stop: Step = 400
-    """The level T' to which the generator's images are noised."""
+    """The level T' to which the generator's images are noised before."""
     distil: tuple[Annotated[int, Field(ge=1, le=500)], ...] = (8, 4)
     """Steps of the students of progressive distillation, each half of the one before."""
     distil_updates: Count = 50_000
@@ -147,9 +157,13 @@ class Timing(Settings):
     """Latency of a network call."""
 
     batch: Count = 1
+    """Images per call."""
     threads: Count = 1
+    """Threads of a call on the CPU."""
     repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
+    """Rounds, in each of which every network is called once."""
     warmup: Count = 3
+    """Rounds before those, which are not timed."""
     most_s: Seconds = 15.0
     """Rounds are added until ratios are settled, but no longer than this."""
     engine: Word = "eager"
@@ -160,20 +174,21 @@ class Costs(Settings):
     """The cost ledger: what `costs` measures beside Table 5, at full width on 3x64x64."""
 
     batches: tuple[Count | Literal["largest"], ...] = (16, "largest")
-    """Beside `timing.batch`; `largest` is what fits a GPU, and is skipped elsewhere."""
+    """Images per call, beside `timing.batch`; `largest` is what fits a GPU, and is skipped
+    elsewhere."""
     repeats: Annotated[int, Field(ge=3, le=10**6)] = 30
-    """Of those batches, and of the time per block."""
+    """Rounds of calls of those batches, and of the time per block."""
     most_s: Seconds = 600.0
     """After so many seconds such a comparison ends, settled or not."""
     solver_steps: Steps = (1, 2, 4, 8)
-    """Of the ODE solver, where memory for training is measured."""
+    """Steps of the ODE solver with which memory for training is measured."""
     engines: tuple[Word, ...] = (
         "eager", "packed", "compiled", "graph",
         "eager+dtype=bfloat16", "packed+dtype=bfloat16", "graph+dtype=bfloat16",
     )  # fmt: skip
     """What `speed` compares; one that this machine cannot run says why in its rows."""
     ceiling_repeats: Count = 10
-    """Repeats of the machine's own limits."""
+    """Repeats of what measures the machine's own limits."""
 
 
 class Autopsy(Settings):
@@ -194,41 +209,44 @@ class Theory(Settings):
         "second-order", "adjoint", "reverse-sde", "local-error",
         "perception-distortion", "crossing",
     )  # fmt: skip
+    """Those that no trained network is needed for."""
     effort: Annotated[int, Field(ge=1, le=1000)] = 4
     """Multiplies particles and seeds where a check draws any."""
     n_images: Many = 300
     """Held-out images on which trained networks are examined."""
     levels: Steps = (50, 150, 400, 800)
-    """The noising steps at which they are."""
+    """The noising steps at which they are examined."""
     n_jacobian: Many = 48
-    """The first of those images, at which Jacobians are iterated: many calls each."""
+    """The first of `n_images`, at which Jacobians are iterated: many calls each."""
     jacobian_levels: Steps = (50, 150, 400, 800)
-    """The noising steps at which they are."""
+    """The noising steps at which Jacobians are."""
     sampled_level: Step = 400
     """The noising step from which images are also restored to the end, as samples."""
     stride: Count = 5
-    """Reverse steps per network call on that way."""
+    """Reverse steps per network call on the way from `sampled_level`."""
     solver_images: Many = 300
     """Held-out images that a network restores under every solver."""
     solver_levels: Steps = (50, 150, 400)
-    """The noising steps at which it does."""
+    """The noising steps at which it restores them."""
     solver_steps: Steps = (1, 2, 4, 8, 16)
-    """Of the solvers with fixed steps."""
+    """Steps of the solvers that have a fixed number."""
     tolerances: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-2, 1e-3, 1e-5)
-    """Of the adaptive ones."""
+    """Tolerances of the adaptive solvers."""
     neighbours: Many = 16
     """Images that are also restored alone, to see what their neighbours did to them."""
     scale: Positive = 0.5
     """Width of the networks that are trained for these checks alone: many small ones."""
     image_size: Annotated[int, Field(ge=16, le=4096)] = 32
-    """Side of the images that those learn."""
+    """Side of the images that the small ones learn."""
     updates: Count = 10_000
-    """Parameter updates of those."""
+    """Parameter updates of the small ones."""
     seeds: Annotated[int, Field(ge=2, le=12)] = 6
-    """Trainings of each of those networks, where the two are compared over trainings."""
+    """Trainings of each of the small ones, where two networks are compared over trainings."""
     n_generated: Many = 1000
-    """Images that each of those generates with each number of sampling steps..."""
+    """Images that each of the small ones generates with each number of `steps`."""
     steps: Steps = (5, 10, 20, 50)
-    """...of these."""
+    """Sampling steps with which they do."""
     batch: Count = 64
+    """Images per update of the small ones."""
     learning_rate: Positive = 5e-4
+    """Adam's, of the small ones."""

@@ -38,7 +38,7 @@ FIRST_S = 10.0
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train; the meaning of each is in `bench.budget.Train`."""
+    """How to train; the meaning of each is in `bench.settings_train.Train`."""
 
     updates: int
     batch: int
