@@ -12,7 +12,7 @@ from bench import canonical
 from bench.api import BenchError, StorageError
 from bench.inputs import escaped
 from bench.record import is_key
-from bench.store import Record, Store, write_atomically
+from bench.store import FOLDERS, Record, Store, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,10 +89,7 @@ def load_run(folder: Path | str) -> Run:
     path = folder / MANIFEST
     try:
         if not path.is_file():
-            raise BenchError(
-                f"no run in {folder}: expected {MANIFEST} there; name the --out folder of a run, "
-                "or a folder below results/"
-            )
+            raise _no_run(folder)
         manifest = _checked(canonical.loads(path.read_bytes()))
         store = Store((folder / manifest["store"]).resolve())
     except OSError as error:
@@ -103,6 +100,20 @@ def load_run(folder: Path | str) -> Run:
         ) from None
     records = [_look(store, key) for key in manifest["cells"]]
     return Run(folder, manifest, tuple(records), store)
+
+
+def _no_run(folder: Path) -> BenchError:
+    """Return what to say of a folder without a manifest, which a run writes when it ends."""
+    if all((folder / name).is_dir() for name in FOLDERS):
+        kept = sum(path.suffix == ".json" for path in (folder / "cells").iterdir())
+        return BenchError(
+            f"the run in {folder} has not ended: {kept} cells are kept, and no {MANIFEST} yet; its "
+            "command goes on with it: run it again, or wait where it still runs"
+        )
+    return BenchError(
+        f"no run in {folder}: expected {MANIFEST} there; name the --out folder of a run, "
+        "or a folder below results/"
+    )
 
 
 def _checked(manifest: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 import bench
 from bench.api import BenchError
 from bench.runs import frame, load_run, write_manifest
+from bench.store import Store
 
 HOME = Path(__file__).resolve().parent.parent
 REFERENCE = HOME / "results" / "reference"
@@ -70,6 +71,20 @@ def test_an_empty_run_has_the_columns_of_every_row(tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(BenchError, match="no run in"):
         bench.load(tmp_path)
+
+
+def test_a_run_that_has_not_ended_says_how_to_end_it(tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    for count in (0, 2):
+        for i in range(count):
+            store.path(f"{i:064x}").write_text("{}")
+        (tmp_path / "cells" / "half-written.tmp").touch()
+        with pytest.raises(BenchError, match=f"has not ended: {count} cells are kept.* again"):
+            load_run(tmp_path)
+    (tmp_path / "locks").rmdir()
+    with pytest.raises(BenchError, match="no run in"):
+        load_run(tmp_path)
 
 
 def test_a_frame_survives_csv(tmp_path):
