@@ -83,9 +83,10 @@ def _import(module: str) -> None:
     """Import a module of ours; one in an open package that cannot be is kept for `broken`."""
     try:
         importlib.import_module(module)
-    except Exception as error:
-        if not module.startswith(OPEN):
+    except BaseException as error:  # SystemExit and the like included: anybody's file
+        if isinstance(error, KeyboardInterrupt) or not module.startswith(OPEN):
             raise
+        strangers.take_back(module)
         _faulty[module] = Broken(module, "", strangers.reason_of(error))
 
 
@@ -224,8 +225,7 @@ def sampler_options(text: str) -> dict[str, Any]:
     """
     parameters = inspect.signature(find(Kind.SAMPLER, text).build).parameters
     name, options = options_of(text)
-    known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
-    known = [option for option in known if option != ESTIMATED]
+    known = [n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY and n != ESTIMATED]
     typed = {}
     for option, value in options.items():
         if option not in known:

@@ -105,6 +105,13 @@ def forget() -> None:
     _broken.clear()
 
 
+def take_back(module: str) -> None:
+    """Take back what a module of our own packages registered before it failed."""
+    for key, entry in list(ENTRIES.items()):
+        if getattr(entry.build, "__module__", None) == module:
+            del ENTRIES[key]
+
+
 @contextlib.contextmanager
 def set_aside() -> Iterator[None]:
     """Keep strangers' names free while ours are imported: whoever came first, ours win."""

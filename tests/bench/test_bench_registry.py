@@ -70,9 +70,25 @@ def test_what_is_needed_and_not_given_is_named(monkeypatch):
         registry.build(Kind.BACKBONE, "unet", channels=3, image_size=32, scale=1.0)
 
 
+HALF = """
+from bench.api import Kind, register
+from models.unet import UNet
+
+@register(Kind.BACKBONE, "half", source="a file that fails after this")
+def half(channels, image_size, scale):
+    pass
+
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("import not_a_module", "ModuleNotFoundError: No module"), ("def (", "SyntaxError")],
+    [
+        ("import not_a_module", "ModuleNotFoundError: No module"),
+        ("def (", "SyntaxError"),
+        (HALF + "import not_a_module", "ModuleNotFoundError: No module"),
+        (HALF + "raise SystemExit(3)", "SystemExit: 3"),
+    ],
 )
 def test_a_file_that_cannot_be_imported_leaves_the_others_and_is_named(
     tmp_path, monkeypatch, text, why
@@ -83,6 +99,7 @@ def test_a_file_that_cannot_be_imported_leaves_the_others_and_is_named(
     registry._discover_package.cache_clear()
     try:
         assert "unet" in registry.names(Kind.BACKBONE)
+        assert "half" not in registry.names(Kind.BACKBONE), "it counts whole or not at all"
         (fault,) = registry.broken()
         assert str(fault).startswith("the plug-in module 'models.my_broken_net' could not be")
         assert why in fault.reason
@@ -91,6 +108,15 @@ def test_a_file_that_cannot_be_imported_leaves_the_others_and_is_named(
             registry.find(Kind.BACKBONE, "my-broken-net")
     finally:
         registry._discover_package.cache_clear()
+
+
+def test_an_interrupt_while_a_file_is_imported_is_one(tmp_path, monkeypatch):
+    (tmp_path / "my_slow_net.py").write_text("raise KeyboardInterrupt")
+    monkeypatch.setattr(registry, "_faulty", {})
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt):
+        registry._import("models.my_slow_net")
+    assert not registry._faulty
 
 
 def test_a_fault_of_the_harness_is_raised(monkeypatch):
