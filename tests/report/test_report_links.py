@@ -24,6 +24,7 @@ from bench.report.paper import published
 from bench.report.plots import FIGURES
 from bench.report.records import anchor, panels
 from bench.report.tables import tables
+from bench.report.told import Tables, sorted_tables
 from bench.report.verdicts import Label, Verdict
 
 VOID = {"meta", "img", "input", "br", "hr"}
@@ -62,7 +63,8 @@ class Outline(HTMLParser):
 
 def page_of(run) -> str:
     drawn = [Drawn(FIGURES[0], (), "none in this run")]
-    return render(facts_of(run), claims(run), tables(run), drawn, panels=panels(run))
+    told = sorted_tables(run, tables(run))
+    return render(facts_of(run), claims(run), told, drawn, panels=panels(run))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +233,8 @@ def page_with(run, word: str) -> str:
     figure = Figure(word, word, word, FIGURES[0].draw)
     made = FakeRun(manifest, rows, run.folder)
     drawn = [Drawn(figure, (), word)]
-    return render(facts_of(made), judged, [table], drawn, panels=panels(made))
+    named_only = Tables([table], [(word, word)])
+    return render(facts_of(made), judged, named_only, drawn, panels=panels(made))
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
