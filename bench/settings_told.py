@@ -12,6 +12,7 @@ from bench.budget import BUDGETS, FIXED, Budget
 from bench.inputs import printable
 from bench.registry import unknown
 from bench.settings import Settings
+from bench.settings_file import items
 
 INTRODUCTION = """# Settings
 
@@ -47,7 +48,12 @@ def told(prefixes: Sequence[str] = ()) -> list[Told]:
     Raises:
         BenchError: If one of those names is none.
     """
-    every = list(_told(Budget, ""))
+    known = {name: dict(items(budget.model_dump())) for name, budget in BUDGETS.items()}
+    every = [
+        Told(name, meaning, {budget: _shown(values[name]) for budget, values in known.items()})
+        for name, meaning in _meanings(Budget, "")
+        if name not in FIXED
+    ]
     names = [one.name for one in every]
     for prefix in prefixes:
         if not any(_is_of(name, prefix) for name in names):
@@ -60,19 +66,14 @@ def _is_of(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}.")
 
 
-def _told(group: type[Settings], prefix: str) -> Iterator[Told]:
-    """Yield the settings of a class: its own first, then those of its groups."""
+def _meanings(group: type[Settings], prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the dotted name and the meaning of every setting of a class and its groups."""
     meanings = _docstrings(group)
-    inner = []
     for name, field in group.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            inner.append((name, field.annotation))
-        elif prefix or name not in FIXED:
-            dotted = f"{prefix}{name}"
-            values = {budget: _shown(_value(of, dotted)) for budget, of in BUDGETS.items()}
-            yield Told(dotted, meanings.get(name, ""), values)
-    for name, annotation in inner:
-        yield from _told(annotation, f"{prefix}{name}.")
+            yield from _meanings(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", meanings.get(name, "")
 
 
 def _docstrings(group: type[Settings]) -> dict[str, str]:
@@ -88,13 +89,6 @@ def _docstrings(group: type[Settings]) -> dict[str, str]:
     return found
 
 
-def _value(budget: Budget, dotted: str) -> Any:
-    value: Any = budget
-    for name in dotted.split("."):
-        value = getattr(value, name)
-    return value
-
-
 def _shown(value: Any) -> str:
     """Return a value as `--set` takes it."""
     if isinstance(value, tuple):
@@ -108,7 +102,7 @@ def meaning_of(group: str) -> str:
     """Return what a group of settings is for."""
     if not group:
         return "The run as a whole."
-    return " ".join((type(_value(BUDGETS["paper"], group)).__doc__ or "").split())
+    return " ".join((type(getattr(BUDGETS["paper"], group)).__doc__ or "").split())
 
 
 def page() -> str:

@@ -87,9 +87,14 @@ class Shipped:
             )
         return path
 
-    def fits(self, spec: Mapping[str, Any]) -> bool:
-        """Return whether it is the network that a training's specification asks for."""
-        return _deciding(self.spec) == _deciding(spec)
+    def fits(self, spec: Mapping[str, Any], *, any_size: bool = False) -> bool:
+        """Return whether it is the network that a training's specification asks for.
+
+        Args:
+            spec: Of the training.
+            any_size: Whether it may know images of another size.
+        """
+        return _deciding(self.spec, any_size) == _deciding(spec, any_size)
 
 
 def entries() -> tuple[Shipped, ...]:
@@ -151,8 +156,9 @@ def _refuse_one(name: str, dataset: Mapping[str, Any], scale: float, setting: st
     if name not in known_sets():
         raise unknown("set of checkpoints", name, [*known_sets(), AUTO])
     ours = [one for one in entries() if one.set == name]
-    least = {"image_size": dataset["image_size"]} if setting == BEGIN else {}
-    if not any({**one.spec["dataset"], **least} == dataset for one in ours):
+    any_size = setting == BEGIN
+    wanted = _data(dataset, any_size)
+    if not any(_data(one.spec["dataset"], any_size) == wanted for one in ours):
         theirs = ours[0].spec["dataset"]
         raise BenchError(
             f"{setting}={name}: its networks know {_told(theirs)}, this run has "
@@ -215,18 +221,13 @@ def _fitting(cell: Cell, said: str, *, any_size: bool = False) -> Shipped | None
     """
     if not (names := _names(said)):
         return None
-    known = sorted(entries(), key=lambda one: BEGUN in one.spec)
-    fit = [one for one in known if one.fits(cell.spec)]
-    near = [one for one in known if any_size and one.fits(_of_size(cell.spec, like=one))]
-    return next(
-        (
-            one
-            for name in names
-            for one in (fit if name == AUTO else [*fit, *near])
-            if name in (AUTO, one.set)
-        ),
-        None,
-    )
+    near = [one for one in entries() if one.fits(cell.spec, any_size=any_size)]
+    near.sort(key=lambda one: (not one.fits(cell.spec), BEGUN in one.spec))
+    for name in names:
+        for one in near:
+            if name == one.set or (name == AUTO and one.fits(cell.spec)):
+                return one
+    return None
 
 
 def entry(what: Mapping[str, Any]) -> Shipped:
@@ -265,13 +266,13 @@ def _checked(one: Shipped) -> Shipped:
     return one
 
 
-def _deciding(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in spec.items() if name not in LIMITS}
+def _deciding(spec: Mapping[str, Any], any_size: bool) -> dict[str, Any]:
+    found = {name: value for name, value in spec.items() if name not in LIMITS}
+    return {**found, "dataset": _data(spec["dataset"], any_size)}
 
 
-def _of_size(spec: Mapping[str, Any], *, like: Shipped) -> dict[str, Any]:
-    size = {"image_size": like.spec["dataset"]["image_size"]}
-    return {**spec, "dataset": {**spec["dataset"], **size}}
+def _data(dataset: Mapping[str, Any], any_size: bool) -> dict[str, Any]:
+    return {name: value for name, value in dataset.items() if name != "image_size" or not any_size}
 
 
 def _told(dataset: Mapping[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from bench.report.names import DIFFUSION, ordered, printed
 from bench.report.rows import OK, RunLike, dataset, settings
 
@@ -28,13 +26,10 @@ def run_title(run: RunLike) -> str:
 
 def _measured(run: RunLike) -> set[str]:
     """Return the denoisers, and backbones as denoisers, of which a cell succeeded."""
-    rows, found = run.rows, set[str]()
-    if "status" not in rows:
-        return found
-    for column, prefix in (("denoiser", ""), ("backbone", DIFFUSION)):
-        values = rows.get(column, pd.Series(dtype=object))[rows["status"] == OK]
-        found |= {prefix + str(value) for value in values.dropna()}
-    return found
+    rows = run.rows.reindex(columns=["status", "denoiser", "backbone"])
+    good = rows[rows["status"] == OK]
+    backbones = (DIFFUSION + str(name) for name in good["backbone"].dropna())
+    return {*map(str, good["denoiser"].dropna()), *backbones}
 
 
 def _listed(names: Sequence[str]) -> str:
