@@ -188,7 +188,8 @@ def lock() -> Iterator[Finding]:
         with locks.machine_lock(alone=False, wanted=_give_up_at(time.monotonic() + 0.3)):
             yield OK, f"{shown}: shared by all runs and persons of this machine", ""
     except TimeoutError:
-        yield WARNING, f"{shown}: a timing is being measured now", "wait until it is done"
+        busy = f"a timing is being measured now{locks.holders()}"
+        yield WARNING, f"{shown}: {busy}", "wait until it is done"
     except BenchError as error:
         yield BROKEN, f"{shown} cannot be opened: {error}", remedy
     except OSError as error:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 from bench.disk import STRANGE
 from bench.errors import BenchError
 from bench.inputs import printable
@@ -20,6 +22,9 @@ from bench.inputs import printable
 NAME = "missing-u-bench.lock"
 MODE = 0o644
 POLL_S = 0.1
+HELD = Path("/proc/locks")
+"""Where Linux tells who holds which file."""
+LONGEST_COMMAND = 120
 
 
 def _path() -> Path:
@@ -79,6 +84,25 @@ def patient(
             tell()
 
     return called
+
+
+def holders() -> str:
+    """Return who else holds the lock: " (process 4711: python -m bench run all)".
+
+    Empty where nobody does, or the system does not tell.
+    """
+    named = []
+    with contextlib.suppress(OSError):
+        facts = _path().stat()
+        file = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
+        lines = [line.split() for line in HELD.read_text().splitlines()]
+        # "1: FLOCK ADVISORY READ 4711 fe:00:2146386 0 EOF"; one that waits has "->" before FLOCK
+        pids = {int(line[4]) for line in lines if line[1:2] == ["FLOCK"] and line[5] == file}
+        for pid in sorted(pids - {os.getpid()}):
+            with contextlib.suppress(psutil.Error, ValueError):  # 0: of another container
+                command = " ".join(psutil.Process(pid).cmdline())
+                named.append(f"process {pid}: {printable(command, LONGEST_COMMAND)}")
+    return f" ({'; '.join(named)})" if named else ""
 
 
 def _opened(path: Path) -> int:

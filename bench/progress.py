@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from bench.inputs import escaped
+from bench.locks import holders
 from bench.plan import Plan, Planned
 from bench.runner import Listener
 from bench.store import Record
@@ -69,7 +70,8 @@ class Display(Listener):
             if planned.cell.timing:
                 what = "nothing else is measured on this machine"
             self._console.print(
-                f"waiting until {what}, to go on with {_escape(planned.cell.label)}",
+                f"waiting until {what}{_escape(holders())}, to go on with "
+                f"{_escape(planned.cell.label)}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -4,12 +4,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.inputs import printable
-from bench.locks import machine_lock, patient
+from bench.locks import holders, machine_lock, patient
 from bench.regression.judge import COMPARED, Finding, Limits, Pair, Verdict, judged, suspects
 from bench.regression.mann_whitney import least_p
 from bench.regression.tree import Fault, Listed, Tree, packages
@@ -145,7 +144,10 @@ def _verified(trees: Trees) -> int:
 @contextlib.contextmanager
 def _alone(say: Say) -> Iterator[None]:
     """Hold the machine's lock alone; tell when it has to be waited for."""
-    tell = partial(say, "waiting until nothing else measures on this machine", note=True)
+
+    def tell() -> None:
+        say(f"waiting until nothing else measures on this machine{holders()}", note=True)
+
     with machine_lock(alone=True, wanted=patient(lambda: None, tell, after_s=0.0)):
         yield
 

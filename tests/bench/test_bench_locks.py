@@ -1,6 +1,8 @@
 import contextlib
 import fcntl
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -89,3 +91,39 @@ def test_a_long_wait_is_told_once_and_the_first_call_is_no_wait():
         wanted()
         time.sleep(0.001)
     assert (len(asked), told) == (4, [2])
+
+
+HOLD = """
+import fcntl, sys
+handle = open(sys.argv[1])
+fcntl.flock(handle, fcntl.LOCK_SH)
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not locks.HELD.exists(), reason="this system does not tell who holds a file")
+def test_another_process_that_holds_it_is_named_and_this_one_is_not(path):
+    with machine_lock(alone=False):
+        assert locks.holders() == ""
+        words = [sys.executable, "-S", "-c", HOLD, path]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            told = locks.holders()
+            other.stdin.close()
+    assert told.startswith(f" (process {other.pid}: {sys.executable} -S -c ")
+    assert str(os.getpid()) not in told.split(":")[0]
+    assert locks.holders() == ""
+
+
+@pytest.mark.parametrize(
+    "told", ["", "\n", "no lock at all", "1: FLOCK ADVISORY READ 0 {file} 0 EOF"]
+)
+def test_what_the_system_does_not_tell_is_not_named(path, tmp_path, monkeypatch, told):
+    with machine_lock(alone=False):
+        facts = path.stat()
+        file = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
+        monkeypatch.setattr(locks, "HELD", tmp_path / "told")
+        assert locks.holders() == ""
+        (tmp_path / "told").write_text(told.format(file=file))
+        assert locks.holders() == ""
