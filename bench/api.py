@@ -92,6 +92,8 @@ class Entry:
 
 
 ENTRIES: dict[tuple[Kind, str], Entry] = {}
+UNTYPED = "+,= \t\n"
+"""What no plug-in's name holds: a list of names with options could not be read."""
 
 
 def register(
@@ -115,10 +117,18 @@ def register(
         note: A one-line finding about it that the report repeats.
 
     Raises:
-        BenchError: If the name is taken or the source is empty.
+        BenchError: If the name is taken or cannot be typed, if the source is empty, or if what is
+            registered is neither a class nor a function.
     """
 
     def keep(build: T) -> T:
+        if not (inspect.isclass(build) or inspect.isfunction(build)):
+            raise BenchError(
+                f"{kind} '{name}' is a {type(build).__name__}, expected a class or a function; "
+                "write a function that calls it"
+            )
+        if set(name) & set(UNTYPED):
+            raise BenchError(f"{kind} '{name}': + , = and spaces part names and options; use a -")
         where = f"{inspect.getsourcefile(build)}:{inspect.getsourcelines(build)[1]}"
         claimed = ENTRIES.get((kind, name))
         if claimed is not None and claimed.where != where:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from bench.api import BenchError
+from bench.errors import unknown
 from bench.inputs import printable
-from bench.registry import unknown
 from bench.settings import (
     Autopsy,
     Classics,

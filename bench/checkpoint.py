@@ -34,8 +34,19 @@ class TrainingState:
     def of(
         cls, module: nn.Module, *, learning_rate: float, betas: tuple[float, float]
     ) -> "TrainingState":
-        """Return the state at the start."""
+        """Return the state at the start.
+
+        Raises:
+            Invalid: If the module has nothing to train.
+        """
         trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        if not trained:
+            count = sum(1 for _ in module.parameters())
+            what = f"none of {count} requires a gradient" if count else "there are none"
+            raise Invalid(
+                f"{type(module).__name__} has no parameters to train ({what}), expected some; a "
+                "denoiser without a `loss` is not trained"
+            )
         optimiser = torch.optim.Adam(trained.values(), lr=learning_rate, betas=betas)
         average = {name: value.detach().clone() for name, value in module.state_dict().items()}
         return cls(module, optimiser, trained, average)

@@ -174,7 +174,7 @@ def fetch(
 ) -> None:
     """Download data sets into the cache, each file checked by its hash; list them without names."""
     from bench import assets
-    from bench.registry import unknown
+    from bench.errors import unknown
 
     for name in names or []:
         if name not in assets.FETCHABLE:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 from bench import assets
 
 OURS = ("bench", "models", "baselines")
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of what is installed: its versions say what it is, and records name those."""
 
 
 @functools.cache
@@ -151,7 +153,11 @@ def module_digest(module: str) -> str:
 
 @functools.cache
 def _imports(module: str) -> frozenset[str]:
-    """Return the modules of the same project that a module imports, anywhere in its text."""
+    """Return the modules that a module imports, anywhere in its text, and that may be edited.
+
+    These are those of its own project and of any other that is not installed: a network in a
+    laboratory's own folder is as much a plug-in's code as what wraps it.
+    """
     path = source_of(module)
     if path is None:
         return frozenset()
@@ -160,9 +166,20 @@ def _imports(module: str) -> frozenset[str]:
     for dots, named, names in _said(path).imports:
         base = _absolute(module, path, dots, named)
         found.update([base, *(f"{base}.{name}" for name in names)])
-    return frozenset(
-        name for name in found if name.partition(".")[0] in roots and source_of(name) is not None
-    )
+    return frozenset(name for name in found if _is_read(name, roots))
+
+
+def _is_read(module: str, roots: set[str]) -> bool:
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return False
+    path = source_of(module)
+    return path is not None and (top in roots or not is_installed(path))
+
+
+def is_installed(path: Path) -> bool:
+    """Return whether a source lies where installed distributions do."""
+    return not INSTALLED.isdisjoint(path.parts)
 
 
 def _absolute(module: str, path: Path, dots: int, named: str) -> str:
@@ -174,7 +191,7 @@ def _absolute(module: str, path: Path, dots: int, named: str) -> str:
 
 
 def reach(modules: Iterable[str]) -> list[str]:
-    """Return the modules that these reach through imports within their projects, sorted."""
+    """Return the modules that these reach through imports of what may be edited, sorted."""
     seen: set[str] = set()
     todo = list(modules)
     while todo:

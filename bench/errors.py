@@ -1,5 +1,7 @@
 """What can go wrong, for people: each kind of fault and the exit code that it stands for."""
 
+import difflib
+
 
 class BenchError(Exception):
     """A fault that the person at the keyboard can mend; shown as one line, without a traceback.
@@ -35,3 +37,10 @@ class Paused(BaseException):
 
     Not an Exception, so that a plug-in's `except Exception` cannot swallow it.
     """
+
+
+def unknown(what: str, name: str, known: list[str]) -> BenchError:
+    """Return the error for a name that is not known, with the nearest one that is."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return BenchError(f"no {what} named '{name}'; {hint}known: {', '.join(known)}")

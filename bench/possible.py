@@ -12,6 +12,7 @@ from bench.cell import UNIFORM as UNIFORM
 from bench.code import digest, source_of
 from bench.named_options import named, options_of
 from bench.registry import DIFFUSION, build, find, sampler, sampler_options
+from bench.strangers import quiet
 
 SPACING = "spacing"
 """The option after a sampler's name that chooses its steps and is not handed to it."""
@@ -91,11 +92,11 @@ def _call(backbone: str, options: dict[str, Any]) -> bool:
 
     channels, size = options["channels"], options["image_size"]
     try:
-        with torch.device("meta"), torch.inference_mode():
+        with quiet(), torch.device("meta"), torch.inference_mode():
             network = build(Kind.BACKBONE, backbone, **options)
             network.eval()(torch.empty(1, channels, size, size), torch.empty(1))
     except BenchError:
         raise
-    except Exception:
+    except (Exception, SystemExit):  # a cell's own affair, which its record will tell
         pass
     return True

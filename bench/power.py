@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.api import BenchError
-from bench.registry import unknown
+from bench.errors import unknown
 from bench.runs import DIFFUSION, Run
 from bench.statistics import Jackknife, t_quantile
 

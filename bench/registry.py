@@ -10,13 +10,15 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bench import installation, strangers
 from bench.api import ENTRIES, BenchError, Entry, Kind, Missing, options_of
+from bench.built import as_promised, refuse_unlike
+from bench.errors import unknown
 from bench.named_options import as_declared
 from bench.strangers import Broken
 
@@ -48,9 +50,6 @@ ESTIMATED = "estimated"
 HOME = Path(__file__).resolve().parent.parent
 OPEN = ("models", "baselines")
 """Packages that anybody may put a file into: one that cannot be imported leaves the others."""
-NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-SIZE = ("channels", "image_size", "scale")
-"""What every backbone is built with."""
 _faulty: dict[str, Broken] = {}
 
 
@@ -75,14 +74,17 @@ def _discover_package(name: str) -> None:
     with strangers.set_aside():
         package = own_package(name)
         for info in pkgutil.iter_modules(package.__path__, prefix=f"{name}."):
-            if not info.ispkg:
+            if not info.ispkg or name in OPEN:  # a plug-in may be a folder of its own
                 _import(info.name)
 
 
 def _import(module: str) -> None:
     """Import a module of ours; one in an open package that cannot be is kept for `broken`."""
     try:
-        importlib.import_module(module)
+        if not module.rpartition(".")[2].isidentifier():  # its code would be in no cell's key
+            raise BenchError("its file's name is none of Python's; use letters, digits and _")
+        with strangers.quiet():
+            importlib.import_module(module)
     except BaseException as error:  # SystemExit and the like included: anybody's file
         if isinstance(error, KeyboardInterrupt) or not module.startswith(OPEN):
             raise
@@ -168,18 +170,19 @@ def as_kind(text: Kind | str) -> Kind:
         raise unknown("kind", str(text), [k.value for k in Kind]) from None
 
 
-def unknown(what: str, name: str, known: list[str]) -> BenchError:
-    """Return the error for a name that is not known, with the nearest one that is."""
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return BenchError(f"no {what} named '{name}'; {hint}known: {', '.join(known)}")
-
-
 def _unknown_plugin(kind: Kind, name: str) -> BenchError:
-    """Return the error for a plug-in that is not known, which a broken module may have held."""
+    """Return the error for a plug-in that is not known, which a broken module may have held.
+
+    One whose name is like it comes first, for there lies the cause.
+    """
     error = unknown(kind.value, name, names(kind))
-    notes = "".join(f"; note: {one}" for one in broken())
-    return BenchError(f"{error}{notes}")
+    causes, notes = "", ""
+    for one in broken():
+        if difflib.get_close_matches(name, [one.module.rpartition(".")[2].replace("_", "-")]):
+            causes += f"{one}; "
+        else:
+            notes += f"; note: {one}"
+    return BenchError(f"{causes}{error}{notes}")
 
 
 def find(kind: Kind | str, name: str) -> Entry:
@@ -248,7 +251,7 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
     Options after the name (`authors+weighting=uniform`) are parameters, too.
 
     Raises:
-        BenchError: If the name or a parameter is unknown.
+        BenchError: If the name or a parameter is unknown, or what is built is not of its kind.
         Missing: If a distribution that it needs is not installed.
     """
     entry = find(kind, name)
@@ -269,32 +272,5 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
         parameters = {**parameters, "backbone": backbone}
     elif entry.kind is Kind.DATASET and name.startswith("folder:"):
         parameters = {**parameters, "path": name.removeprefix("folder:")}
-    _refuse_unlike(entry, name, takes, parameters)
-    return entry.build(**parameters)
-
-
-def _refuse_unlike(
-    entry: Entry,
-    name: str,
-    takes: Mapping[str, inspect.Parameter],
-    parameters: Mapping[str, Any],
-) -> None:
-    """Refuse parameters that a plug-in does not take, and the lack of those that it needs.
-
-    Raises:
-        BenchError: If there are any.
-    """
-    for parameter in parameters:
-        if parameter not in takes and entry.kind is Kind.BACKBONE and parameter in SIZE:
-            raise BenchError(
-                f"backbone '{name}' takes {', '.join(takes) or 'nothing'}; expected "
-                f"{', '.join(SIZE)}: every backbone is built with them"
-            )
-        if parameter not in takes:
-            raise unknown(f"parameter of {entry.kind} '{name}'", parameter, list(takes))
-    needed = [p for p in takes.values() if p.default is p.empty and p.kind in NAMED]
-    lacking = [p.name for p in needed if p.name not in parameters]
-    if lacking and (entry.kind, name) == (Kind.DATASET, "folder"):
-        raise BenchError("data set 'folder' needs its place: folder:/path/to/pictures")
-    if lacking:
-        raise BenchError(f"{entry.kind} '{name}' needs {', '.join(lacking)}; found none")
+    refuse_unlike(entry, name, takes, parameters)
+    return as_promised(entry, name, entry.build(**parameters))

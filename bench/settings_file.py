@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import BenchError
+from bench.errors import unknown
 from bench.inputs import printable, read_whole, unreadable
-from bench.registry import unknown
 
 LARGEST_FILE = 2**17
 LONGEST_LINE = 1000

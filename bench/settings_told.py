@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from bench.budget import BUDGETS, FIXED, Budget
+from bench.errors import unknown
 from bench.inputs import printable
-from bench.registry import unknown
 from bench.settings import Settings
 from bench.settings_file import items
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from bench.api import BenchError, Cell, Missing
 from bench.disk import file_sha
+from bench.errors import unknown
 from bench.inputs import printable
 from bench.record import is_key, is_plain_name
-from bench.registry import HOME, unknown
+from bench.registry import HOME
 
 FOLDER = HOME / "models" / "checkpoints"
 INDEX = "index.json"

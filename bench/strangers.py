@@ -132,7 +132,7 @@ def _import_one(module: str, name: str, distribution: importlib.metadata.Distrib
     before = dict(ENTRIES)
     try:
         _refuse_versions(distribution)
-        with _quiet(), _in_this_folder():
+        with quiet(), _in_this_folder():
             importlib.import_module(module)
         added = {key: entry for key, entry in ENTRIES.items() if before.get(key) is not entry}
         theirs = {key: entry for key, entry in added.items() if not _is_ours(entry)}
@@ -231,7 +231,7 @@ def _refuse_versions(distribution: importlib.metadata.Distribution) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Send what is printed to standard error: standard output may be read by a program."""
     sys.stdout.flush()
     try:

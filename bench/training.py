@@ -28,6 +28,7 @@ from bench.api import BenchError, Cell, Context, Invalid, Paused
 from bench.checkpoint import TrainingState, not_finite
 from bench.parts import SHARE, Pace, keep, read_kept
 from bench.seeds import generator, seed_globals
+from bench.shape import loss_of
 from bench.shipped import BEGUN
 from bench.validation import Points, points
 
@@ -206,7 +207,7 @@ class _Training:
             # For networks that draw from them: dropout.
             seed_globals("update", self.seed, drawn, *chunk)
             with accelerator.autocast():
-                loss = state.module.loss(batch, rng)
+                loss = loss_of(state.module, batch, rng)
             if i == 0:  # freed before the forward they cost a tenth of the time: fresh memory
                 state.optimiser.zero_grad(set_to_none=True)
             share = len(batch) / settings.batch
@@ -249,9 +250,8 @@ class _Training:
                 "or infinity, or the images hold it"
             )
         settings = self.loop.settings
-        made = "no checkpoint was made before"
-        if self.saved:
-            made = f"the checkpoint of update {self.saved} is kept"
+        kept = f"the checkpoint of update {self.saved} is kept"
+        made = kept if self.saved else "no checkpoint was made before"
         return Invalid(
             f"the loss is {value} at update {update + 1}; lower train.learning_rate "
             f"({settings.learning_rate:g}, {rate:.3g} at that update) or train.clip "

@@ -14,6 +14,7 @@ import os
 import queue
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -133,7 +134,7 @@ def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dic
     except BaseException as error:
         traceback.print_exc()
         status = "oom" if type(error).__name__ == "OutOfMemoryError" else "failed"
-        return _answer(status, f"{type(error).__name__}: {error}")
+        return _answer(status, f"{type(error).__name__}: {error}{_place(error)}")
     return {**_answer("ok", ""), "rows": rows, "files": files}
 
 
@@ -150,8 +151,27 @@ def _checked(files: Mapping[str, Path], folder: Path) -> dict[str, str]:
 
 def _answer(status: str, reason: str) -> dict[str, Any]:
     """Return an answer; its reason is one line that a terminal can show."""
-    shown = printable((reason.splitlines() or [""])[0], LONGEST_REASON)
+    shown = printable(" ".join(reason.split()), LONGEST_REASON)
     return {"status": status, "reason": shown, "rows": [], "files": {}}
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of a plug-in that a fault came through, without its folder."""
+    from bench.code import is_installed
+    from bench.registry import HOME, OPEN
+
+    python = Path(sysconfig.get_paths()["stdlib"])
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(HOME):
+            shown = path.relative_to(HOME)
+            theirs = shown.parts[0] in OPEN
+        else:
+            shown = Path(path.name)
+            theirs = path.is_file() and not path.is_relative_to(python) and not is_installed(path)
+        if theirs:
+            return f" ({shown.as_posix()}:{frame.lineno})"
+    return ""
 
 
 def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,17 +91,8 @@ def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool
     from bench.session import exit_code, lacking
 
     console = Console(stderr=as_json)
-    for line in [] if session.place is None else session.place.words():
+    for line in _told_before(session, workers, fresh=how["fresh"]):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
-        console.print("note: the bm3d package is licensed for non-commercial use only")
-    slow = emulation(session, fresh=how["fresh"])
-    if slow:
-        console.print(slow, markup=False, highlight=False, soft_wrap=True)
-    if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
-        to_come = session.forecast(workers, fresh=how["fresh"]).words()
-        if to_come:
-            console.print(to_come, soft_wrap=True, highlight=False)
     finished, display = measured(session, console, workers, **how)
     folders = session.folders
     if not report_is_current(finished, folders):
@@ -108,6 +100,7 @@ def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool
         stamp_report(finished, folders)
     counts = finished.manifest["counts"]
     _warn_of_noise(console, finished)
+    _warn_of_left_out(console, finished)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     for line in published_beside(finished):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -122,6 +115,20 @@ def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool
     return exit_code(session, finished)
 
 
+def _told_before(session: "Session", workers: int, *, fresh: bool) -> Iterator[str]:
+    """Yield what to know before a run is measured."""
+    from bench.registry import broken
+
+    yield from [] if session.place is None else session.place.words()
+    yield from (f"note: {fault}" for fault in broken())
+    if any(planned.cell.spec.get("denoiser", {}).get("name") == "bm3d" for planned in session.plan):
+        yield "note: the bm3d package is licensed for non-commercial use only"
+    lines = [emulation(session, fresh=fresh)]
+    if session.budget.name != BudgetName.SMOKE:  # which is minutes, as its name says
+        lines.append(session.forecast(workers, fresh=fresh).words())
+    yield from filter(None, lines)
+
+
 def _warn_of_noise(console: "Console", run: "Run") -> None:
     rows = [row for record in run.records for row in record["rows"] if row.get("noisy")]
     if rows:
@@ -131,3 +138,13 @@ def _warn_of_noise(console: "Console", run: "Run") -> None:
             "measure again on an idle machine: --fresh --only 'latency*'",
             markup=False,
         )
+
+
+def _warn_of_left_out(console: "Console", run: "Run") -> None:
+    """Name what a cell of several networks, which is ok, has no time of."""
+    for record in run.records:
+        for row in record["rows"]:
+            if row.get("backbone") and (fault := row.get("fault")):
+                name, why = printable(row.get("backbone"), 40), printable(fault, 300)
+                line = f"note: {name} is left out of '{printable(record['label'])}': {why}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)

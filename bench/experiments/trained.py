@@ -6,9 +6,10 @@ from typing import Any
 
 from bench.api import BenchError, Cell, Kind
 from bench.cell import ASSUMED as ASSUMED
+from bench.errors import unknown
 from bench.named_options import as_declared, named, options_of
 from bench.plan import Study
-from bench.registry import find, unknown
+from bench.registry import find
 from bench.shipped import continued, taken
 
 DISTILLATION = "progressive"

@@ -45,8 +45,19 @@ class Drawn:
         return next((path for path in self.files if path.suffix == suffix), None)
 
 
-LACKING = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What a figure raises whose data a run of another version, or a broken one, only half has."""
+LACKING = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a figure raises whose data a run of another version, or a broken one, only half has.
+
+A `RuntimeError` is Matplotlib's, of numbers too far apart to be drawn.
+"""
 
 
 def attempt(figure: Figure, run: RunLike, folder: Path) -> Result:

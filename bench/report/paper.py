@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.api import Missing
-from bench.registry import unknown
+from bench.errors import unknown
 
 NAMES = ("table1", "table2", "table3", "table4", "table5", "figure6", "claims", "classics")
 SUFFIX = {"M": 1e6, "%": 0.01}

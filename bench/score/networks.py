@@ -17,11 +17,12 @@ from bench import assets, code
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.canonical import digest
 from bench.device import chosen_device
+from bench.errors import unknown
 from bench.experiments import cells
 from bench.inputs import printable, read_whole, unreadable
 from bench.installation import is_installed, version
 from bench.plan import Study, plan_of
-from bench.registry import find, unknown
+from bench.registry import find
 from bench.score.declared import conventions
 from bench.score.plan import SCORE, session_of, study_of
 from bench.score.samples import note_place
@@ -155,7 +156,7 @@ def _module_sha(module: str, origin: str) -> str:
     Of an installed package the version says what the rest of it is; one that is being written is
     read as a whole.
     """
-    if not {"site-packages", "dist-packages"} & set(Path(origin).parts):
+    if not code.is_installed(Path(origin)):
         return code.digest(module)
     package = module.partition(".")[0]
     names = importlib.metadata.packages_distributions().get(package, [])

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from bench import weight_files
-from bench.api import Cell, Context, Invalid, Kind, Level, Pretrained, options_of
+from bench.api import BenchError, Cell, Context, Invalid, Kind, Level, Pretrained, options_of
 from bench.batches import to_float
 from bench.cell import ASSUMED
 from bench.checkpoint import load_weights
@@ -63,7 +63,10 @@ class NoTraining:
 
     def train(self, module: object, clean: object, seed: int) -> None:
         """Refuse."""
-        raise RuntimeError(f"{type(module).__name__} needs a training cell of its own")
+        raise BenchError(
+            f"{type(module).__name__} wants to be trained, but what is registered has no `loss`: "
+            "register the class itself, not a function that builds it"
+        )
 
 
 def _built(kind: Kind, cell: Cell, context: Context, dataset: Any) -> Any:

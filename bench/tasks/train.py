@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.api import Cell, Context, Kind, Level, Outcome, register
+from bench.api import Cell, Context, Invalid, Kind, Level, Outcome, register
 from bench.batches import blocks, chosen, to_float
-from bench.checkpoint import save_weights
+from bench.checkpoint import load_weights, save_weights
 from bench.parts import in_parts
 from bench.peers import peers
 from bench.seeds import generator
@@ -33,6 +33,11 @@ def train(cell: Cell, context: Context) -> Outcome:
     settings = TrainSettings(**cell.spec["training"])
     with peers(cell, context, settings.processes):
         module, loop, dataset = trained(cell, context)
+    if not loop.curve:
+        raise Invalid(
+            f"{type(module).__name__}.fit trained nothing though it has a `loss`, expected it to "
+            "call trainer.train(self, clean, seed)"
+        )
     weights, curve = context.folder / WEIGHTS, context.folder / "curve.csv"
     save_weights(weights, module, {"spec": dict(cell.spec), **_conventions(module)})
     write_curve(curve, [(loop.before + update, loss) for update, loss in loop.curve])
@@ -53,7 +58,37 @@ def train(cell: Cell, context: Context) -> Outcome:
         "loss_held_out": held_out_loss(module, _held_out(dataset, HELD_OUT), context),
         "levels": "-".join(str(t) for t in cell.spec.get("levels", ())) or "all",
     }
+    if loop.validate is not None:
+        again = build_denoiser(cell, context, dataset)
+        load_weights(weights, again)
+        refuse_forgetful(loop.validate, module.eval(), again.eval())
     return Outcome([row], files)
+
+
+def refuse_forgetful(
+    validate: Callable[[nn.Module], tuple[float, ...]], module: nn.Module, again: nn.Module
+) -> None:
+    """Refuse a denoiser that its weights do not make again: other cells have nothing else of it.
+
+    Args:
+        validate: Measures a denoiser.
+        module: As training left it.
+        again: As it was built, with the weights that were kept.
+
+    Raises:
+        Invalid: If the second denoises otherwise, or cannot.
+    """
+    name = type(module).__name__
+    what = "fit keeps what it learns in tensors of the state_dict: use register_buffer"
+    try:
+        found = validate(again)
+    except Exception as error:
+        raise Invalid(
+            f"{name} cannot denoise with its weights alone ({type(error).__name__}: {error}), "
+            f"expected that {what}"
+        ) from error
+    if not np.allclose(found, validate(module), rtol=1e-2, atol=1e-12, equal_nan=True):
+        raise Invalid(f"{name} denoises otherwise with its weights alone, expected that {what}")
 
 
 def _taken(cell: Cell, context: Context) -> Outcome:

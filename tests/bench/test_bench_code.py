@@ -37,14 +37,26 @@ def test_a_changed_line_counts(module, changed):
     assert module("def f(x):\n    return x + 1\n") != module(f"def f(x):\n    return {changed}\n")
 
 
-def test_what_is_imported_counts(module, tmp_path):
-    (tmp_path / "pack").mkdir()
-    text = "import some_plugin_inner\n"
+def test_what_is_imported_counts_wherever_it_is_written(module):
+    """A network in a laboratory's own folder is as much code as the plug-in that wraps it."""
+    text = "def build():\n    import some_plugin_inner\n"
     module("VALUE = 1\n", "some_plugin_inner")
     first = module(text)
-    assert code.reach(["some_plugin"]) == ["some_plugin"]  # another project: its version counts
+    assert code.reach(["some_plugin"]) == ["some_plugin", "some_plugin_inner"]
     module("VALUE = 2\n", "some_plugin_inner")
-    assert module(text) == first
+    assert module(text) != first
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_what_is_installed_does_not_count_and_neither_does_python(module, tmp_path, folder):
+    """Its version counts, which records name."""
+    place = tmp_path / folder
+    place.mkdir()
+    sys.path.append(str(place))  # `module` puts the path back
+    (place / "some_library.py").write_text("VALUE = 1\n")
+    module("import some_library, json, xml.dom\nfrom numpy import linalg\n")
+    assert code.source_of("some_library") == place / "some_library.py"
+    assert code.reach(["some_plugin"]) == ["some_plugin"]
 
 
 def test_the_networks_reach_their_blocks_and_not_the_harness():

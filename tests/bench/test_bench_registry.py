@@ -104,10 +104,94 @@ def test_a_file_that_cannot_be_imported_leaves_the_others_and_is_named(
         assert str(fault).startswith("the plug-in module 'models.my_broken_net' could not be")
         assert why in fault.reason
         assert fault.remedy == "mend models/my_broken_net.py, or take it away"
-        with pytest.raises(BenchError, match="my_broken_net"):
+        with pytest.raises(BenchError, match=r"^the plug-in module 'models.my_broken_net'.*; no b"):
             registry.find(Kind.BACKBONE, "my-broken-net")
+        with pytest.raises(BenchError, match=r"^no backbone named 'une'.*; note: the plug-in mod"):
+            registry.find(Kind.BACKBONE, "une")
     finally:
         registry._discover_package.cache_clear()
+
+
+@pytest.fixture
+def my_models(tmp_path, monkeypatch):
+    """Return a folder whose files are looked for as those of models/ are."""
+    known = dict(ENTRIES)
+    monkeypatch.setattr(registry, "_faulty", {})
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    registry._discover_package.cache_clear()
+    yield tmp_path
+    registry._discover_package.cache_clear()
+    ENTRIES.clear()
+    ENTRIES.update(known)
+
+
+MINE = """
+from bench.api import Kind, register
+print("hello")
+
+@register(Kind.BACKBONE, "mine", source="mine")
+def mine(channels, image_size, scale):
+    {does}
+"""
+
+
+def test_a_name_that_no_module_can_have_is_refused_for_its_code_would_be_in_no_key(my_models):
+    (my_models / "my-net.py").write_text(MINE.format(does="pass"))
+    assert "mine" not in registry.names(Kind.BACKBONE)
+    (fault,) = registry.broken()
+    assert "its file's name is none of Python's" in str(fault)
+
+
+def test_a_folder_with_an_init_is_a_plug_in_and_prints_where_no_program_reads(my_models, capfd):
+    (my_models / "my_net").mkdir()
+    (my_models / "my_net" / "__init__.py").write_text(MINE.format(does="pass"))
+    assert "mine" in registry.names(Kind.BACKBONE) and registry.broken() == []
+    assert capfd.readouterr().out == ""
+
+
+NETWORK = "return type('Net', (), {'parameters': list, 'forward': staticmethod(%s)})()"
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("pass", "returned NoneType, which has no method 'forward'; expected a backbone with"),
+        ("return 3", "returned int, which has no method 'forward'"),
+        (NETWORK % "lambda x: x", r"'mine' has forward\(x\); .*with forward\(x_t, step\)"),
+        (NETWORK % "lambda x, t, y: x", r"'mine' has forward\(x, t, y\)"),
+        (NETWORK % "lambda x, t, y=0: x", ""),
+        (NETWORK % "print", ""),
+    ],
+)
+def test_what_a_builder_returns_can_be_called_as_its_kind_is(my_models, does, told):
+    (my_models / "my_built_net.py").write_text(MINE.format(does=does))
+    size = {"channels": 3, "image_size": 8, "scale": 1.0}
+    try:
+        if not told:
+            assert registry.build(Kind.BACKBONE, "mine", **size)
+            return
+        with pytest.raises(BenchError, match=told) as caught:
+            registry.build(Kind.BACKBONE, "mine", **size)
+        assert "\n" not in str(caught.value)
+    finally:
+        sys.modules.pop("models.my_built_net", None)
+
+
+def test_a_denoiser_that_takes_a_number_for_a_level_is_told_so(monkeypatch):
+    class Plain:
+        def fit(self, clean, levels, trainer, seed):
+            """Learn nothing."""
+
+        def denoise(self, y, sigma):
+            return y
+
+    entry = dataclasses.replace(registry.find(Kind.DENOISER, "identity"), build=Plain)
+    monkeypatch.setitem(ENTRIES, (Kind.DENOISER, "identity"), entry)
+    expected = r"has denoise\(y, sigma\); expected a denoiser with denoise\(y, level, noise\)"
+    with pytest.raises(BenchError, match=expected):
+        registry.build(Kind.DENOISER, "identity")
+    with pytest.raises(BenchError, match="takes nothing; expected channels, image_size, scale"):
+        registry.build(Kind.DENOISER, "identity", channels=1)
 
 
 def test_an_interrupt_while_a_file_is_imported_is_one(tmp_path, monkeypatch):

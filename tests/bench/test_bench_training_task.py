@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench import registry
-from bench.api import BenchError, Cell, Kind, Paused
+from bench.api import BenchError, Cell, Invalid, Kind, Paused
 from bench.context import TaskContext
 from bench.parts import read_tensors
 from bench.process_state import Changes, preserved
@@ -212,3 +212,34 @@ registry.find(Kind.TASK, "train").build(cell, context)
     for process in alive:
         process.kill()
     assert not alive and len(gone) == 2
+
+
+def learns_nothing(self, clean, levels, trainer, seed):
+    """Forget the trainer."""
+
+
+def learns_elsewhere(self, clean, levels, trainer, seed):
+    self.learnt = clean.mean()
+    self.levels = tuple(levels)
+    trainer.train(self, clean, seed)
+
+
+@pytest.mark.parametrize(
+    ("fit", "told"),
+    [
+        (learns_nothing, r"\.fit trained nothing though it has a `loss`.*trainer\.train\(self"),
+        (learns_elsewhere, r"cannot denoise with its weights alone \(AttributeError: .*learnt"),
+    ],
+)
+def test_a_fit_that_leaves_nothing_for_other_cells_is_invalid(run, monkeypatch, fit, told):
+    made = registry.find(Kind.DENOISER, "conv-ae").build
+    denoise = made.denoise
+    monkeypatch.setattr(made, "fit", fit)
+    if fit is learns_elsewhere:
+        monkeypatch.setattr(
+            made,
+            "denoise",
+            lambda self, y, level, noise: denoise(self, y, level, noise) + self.learnt,
+        )
+    with pytest.raises(Invalid, match=told):
+        run(CLASSIC)

@@ -62,8 +62,15 @@ FAULTS = {
         r"^ZeroDivisionError",
     ),
     "kind": (HEAD + f"register('toaster', 'x', {SOURCE})(lambda: 0)", r"no kind 'toaster'"),
-    "name": (HEAD + f"register(Kind.SOLVER, 'A b', {SOURCE})(lambda: 0)", r"the name 'A b'"),
-    "number": (HEAD + f"register(Kind.SOLVER, 'x', {SOURCE})(3)", r"^TypeError"),
+    "name": (
+        HEAD + f"register(Kind.SOLVER, 'A b', {SOURCE})(lambda: 0)",
+        r"'A b': \+ , = and spaces",
+    ),
+    "case": (HEAD + f"register(Kind.SOLVER, 'A', {SOURCE})(lambda: 0)", r"the name 'A'"),
+    "number": (
+        HEAD + f"register(Kind.SOLVER, 'x', {SOURCE})(3)",
+        r"'x' is a int, expected a class or",
+    ),
     "needs": (
         HEAD + f"register(Kind.SOLVER, 'x', needs='torch', {SOURCE})(lambda: 0)",
         r"the needs \('t', 'o'",

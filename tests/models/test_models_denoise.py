@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError, Denoiser, Invalid, Level, Restorer
+from bench.api import BenchError, Denoiser, Invalid, Level, Restorer, image_to_image
 from models.denoise import DiffusionDenoiser
 from models.diffusion import Diffusion, Recipe, recipe_of
 from models.samplers.ddim import ddim
@@ -219,3 +219,28 @@ def test_what_a_backbone_returns_has_the_shape_of_the_state(output, found):
         denoiser.loss(torch.rand(2, 3, 8, 8), torch.Generator())
     with pytest.raises(Invalid, match=message):
         list(denoiser.generate(torch.zeros(2, 3, 8, 8), torch.zeros_like, steps=2))
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        (lambda x: x.double(), "returned torch.float64 for an input of torch.float32"),
+        (lambda x: x.byte(), "returned torch.uint8 for an input of torch.float32"),
+        (lambda x: x.clamp_(min=0), "changed its input number 1 in place"),
+    ],
+    ids=["wider", "bytes", "in place"],
+)
+def test_what_a_backbone_returns_is_its_own_and_of_the_type_of_the_state(output, found):
+    """An input that was changed is what the sampler goes on with: a worse image, and no error."""
+    denoiser = DiffusionDenoiser(Returns(output))
+    with pytest.raises(Invalid, match=found):
+        denoiser.loss(torch.rand(2, 3, 8, 8), torch.Generator())
+    with pytest.raises(Invalid, match=found):
+        list(denoiser.generate(torch.zeros(2, 3, 8, 8), torch.zeros_like, steps=2))
+
+
+def test_a_narrower_type_as_of_autocast_is_taken():
+    x = torch.zeros(1, 3, 8, 8)
+    assert image_to_image(Returns(lambda x: x.bfloat16()), x, None).dtype is torch.bfloat16
+    with torch.inference_mode():  # here torch does not count changes
+        assert image_to_image(Returns(lambda x: x + 1), x + 0, None).sum() == x.numel()

@@ -1,0 +1,68 @@
+"""What a plug-in is built with, and what its builder must return."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from bench.api import BenchError, Entry, Kind
+from bench.errors import unknown
+
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+SIZE = ("channels", "image_size", "scale")
+SIZED = (Kind.BACKBONE, Kind.DENOISER, Kind.GENERATOR)
+"""What is built with a size."""
+FIT = ("clean", "levels", "trainer", "seed")
+CALLS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
+    Kind.BACKBONE: {"forward": ("x_t", "step"), "parameters": ()},
+    Kind.DENOISER: {"fit": FIT, "denoise": ("y", "level", "noise")},
+    Kind.GENERATOR: {"fit": FIT, "draw": ("noise", "count")},
+}
+"""The methods that are called on what was built, and with what."""
+
+
+def refuse_unlike(
+    entry: Entry, name: str, takes: Mapping[str, inspect.Parameter], parameters: Mapping[str, Any]
+) -> None:
+    """Refuse parameters that a plug-in does not take, and the lack of those that it needs.
+
+    Raises:
+        BenchError: If there are any.
+    """
+    for parameter in parameters:
+        if parameter not in takes and entry.kind in SIZED and parameter in SIZE:
+            raise BenchError(
+                f"{entry.kind} '{name}' takes {', '.join(takes) or 'nothing'}; expected "
+                f"{', '.join(SIZE)}: every {entry.kind} is built with them"
+            )
+        if parameter not in takes:
+            raise unknown(f"parameter of {entry.kind} '{name}'", parameter, list(takes))
+    needed = [p for p in takes.values() if p.default is p.empty and p.kind in NAMED]
+    lacking = [p.name for p in needed if p.name not in parameters]
+    if lacking and (entry.kind, name) == (Kind.DATASET, "folder"):
+        raise BenchError("data set 'folder' needs its place: folder:/path/to/pictures")
+    if lacking:
+        raise BenchError(f"{entry.kind} '{name}' needs {', '.join(lacking)}; found none")
+
+
+def as_promised(entry: Entry, name: str, built: Any) -> Any:
+    """Return what was built, unchanged.
+
+    Raises:
+        BenchError: If a method that its kind is called by is not there, or takes other arguments.
+    """
+    for method, arguments in CALLS.get(entry.kind, {}).items():
+        call = getattr(built, method, None)
+        expected = f"expected a {entry.kind} with {method}({', '.join(arguments)})"
+        if not callable(call):
+            raise BenchError(
+                f"{entry.kind} '{name}': its builder returned {type(built).__name__}, which has "
+                f"no method '{method}'; {expected}"
+            )
+        try:
+            signature = inspect.signature(call)
+            signature.bind(*arguments)
+        except ValueError:  # compiled code says nothing of itself
+            continue
+        except TypeError:
+            raise BenchError(f"{entry.kind} '{name}' has {method}{signature}; {expected}") from None
+    return built
