@@ -32,6 +32,9 @@ SHOWN = 8
 """Images kept for the pictures."""
 RESTORED = "restored.safetensors"
 """All restored images, for distances between sets."""
+FURTHER = 0.15
+"""How much further outside [0, 1] than its input a denoiser may reach, on average: scores are of
+clipped images, in which another scale would pass for bad denoising."""
 
 
 @register(Kind.TASK, "denoise", source="Calvo-Ordonez et al. 2023, Table 4; protocol")
@@ -104,7 +107,8 @@ def _check(restored: object, batch: Batch, *, first: int) -> None:
     """Refuse what is no restored batch.
 
     Raises:
-        Invalid: If it is not a tensor of the images' shape, or holds a NaN or an infinity.
+        Invalid: If it is not a tensor of the images' shape, holds a NaN or an infinity, or values
+            on another scale.
     """
     shape = list(batch.clean.shape)
     if not isinstance(restored, Tensor):
@@ -114,7 +118,19 @@ def _check(restored: object, batch: Batch, *, first: int) -> None:
             f"the denoiser returned images {list(restored.shape)}, expected {shape}, in the batch "
             f"of image {first}"
         )
+    if not restored.is_floating_point():
+        raise Invalid(f"the denoiser returned {restored.dtype}, expected floats in [0, 1]")
     finite(restored[: batch.real], "the restored set", first=first)
+    outside, before = (_outside(x[: batch.real]) for x in (restored, batch.noisy))
+    if outside > before + FURTHER:
+        raise Invalid(
+            f"the restored values lie {outside:.3g} outside [0, 1] on average, the noisy ones "
+            f"{before:.3g}; expected images in [0, 1] (are these in [-1, 1] or 0..255?)"
+        )
+
+
+def _outside(images: Tensor) -> float:
+    return float((images - images.clamp(0, 1)).abs().double().mean())
 
 
 def _refuse_unchanged(name: str) -> None:

@@ -365,6 +365,22 @@ class Echo(_Denoiser):
         return y
 
 
+@register(Kind.DENOISER, "toy-signed", source=SOURCE)
+class Signed(_Denoiser):
+    """Returns images in [-1, 1]."""
+
+    def spoilt(self, y):
+        return 2 * y - 1
+
+
+@register(Kind.DENOISER, "toy-bytes", source=SOURCE)
+class Bytes(_Denoiser):
+    """Returns bytes."""
+
+    def spoilt(self, y):
+        return y.byte()
+
+
 @register(Kind.DENOISER, "toy-grey", source=SOURCE)
 class Grey(_Denoiser):
     """Writes a constant into the noisy images."""

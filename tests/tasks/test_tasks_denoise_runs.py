@@ -27,7 +27,7 @@ def command(out: Path, *words: str, **settings) -> list[str]:
 
 
 def test_a_strangers_faults_are_invalid_and_the_others_rows_stay(toys, tmp_path, capsys):
-    names = "identity,toy-nan,toy-half,toy-echo,toy-grey,wiener"
+    names = "identity,toy-nan,toy-half,toy-echo,toy-signed,toy-bytes,toy-grey,wiener"
     only = ("--only", "denoise [tiw]*", "--workers", "1")
     assert run_command_line(command(tmp_path, *only, denoising__classics=names)) == 1
     said, rows = capsys.readouterr().out, load_run(tmp_path).rows.to_dict("records")
@@ -35,12 +35,15 @@ def test_a_strangers_faults_are_invalid_and_the_others_rows_stay(toys, tmp_path,
     assert {name: row["status"] for name, row in found.items()} == {
         "identity": "ok", "wiener": "ok", "toy-grey": "ok",
         "toy-nan": "invalid", "toy-half": "invalid", "toy-echo": "invalid",
+        "toy-signed": "invalid", "toy-bytes": "invalid",
     }  # fmt: skip
     assert "NaN or infinity in 1 image(s), first image 1" in found["toy-nan"]["reason"]
+    assert "expected images in [0, 1] (are these in [-1, 1]" in found["toy-signed"]["reason"]
+    assert "returned torch.uint8, expected floats in [0, 1]" in found["toy-bytes"]["reason"]
     assert "images [3, 1, 8, 16], expected [3, 1, 16, 16]" in found["toy-half"]["reason"]
     assert "toy-echo returned every noisy image as it was" in found["toy-echo"]["reason"]
     assert found["wiener"]["psnr"] > found["identity"]["psnr"]
-    assert "3 invalid" in said
+    assert "5 invalid" in said
     table = (tmp_path / "tables" / "table4.md").read_text()
     assert "toy-grey" in table and "toy-half" in table, "the reasons stand beneath the table"
 
