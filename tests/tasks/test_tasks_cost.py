@@ -19,6 +19,11 @@ UNET = {"name": "unet", "scale": 0.125}
 PLAIN = {"name": "plain", "scale": 1.0}
 
 
+class Empty(nn.Module):
+    def forward(self, x_t, step):
+        return x_t.clone()
+
+
 @pytest.fixture
 def measure(place: Place, request):
     """Measure a cell and return its rows, which must be values that a record can hold."""
@@ -88,7 +93,7 @@ def strangers(monkeypatch):
         (Kind.BACKBONE, "unbuildable"),
         Entry(Kind.BACKBONE, "unbuildable", _unbuildable, "test"),
     )
-    empty = Entry(Kind.BACKBONE, "empty", lambda channels, image_size: nn.Identity(), "test")
+    empty = Entry(Kind.BACKBONE, "empty", lambda channels, image_size: Empty(), "test")
     monkeypatch.setitem(ENTRIES, (Kind.BACKBONE, "empty"), empty)
 
 
