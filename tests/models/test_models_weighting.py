@@ -34,7 +34,7 @@ class Guess(nn.Module):
         x0 = 0.9 * x_t + 0.1
         eps = process.eps_from_x0(x_t, x0, left)
         v = process.v_from(x0, eps, left)
-        return {"x0": x0, "noise": eps, "v": v}[self.recipe.prediction]
+        return {"x0": x0, "noise": eps, "v": v}[self.recipe.prediction].to(self.seen[-1][0])
 
 
 @given(left=st.floats(1e-9, 1 - 1e-9))
