@@ -209,6 +209,15 @@ def test_a_network_that_resizes_its_input_is_invalid():
         check_sound(Resizing(), "odd", X.clone(), STEP)
 
 
+def test_a_network_that_returns_no_numbers_is_invalid():
+    class Dividing(Changing):
+        def forward(self, x, step):
+            return self.layer(x) / 0
+
+    with pytest.raises(Invalid, match="'odd' returns NaN or infinity"):
+        check_sound(Dividing(), "odd", X, STEP)
+
+
 def test_a_network_without_parameters_is_invalid():
     with pytest.raises(Invalid, match="'nothing' has no parameters"):
         check_sound(nn.Identity(), "nothing", X)

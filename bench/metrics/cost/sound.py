@@ -16,7 +16,7 @@ def check_sound(module: nn.Module, name: str, *inputs: Tensor) -> None:
 
     Raises:
         Invalid: If it has no parameters, fails, returns another shape than that of its first
-            input, or changes its input.
+            input, or a NaN or an infinity, or changes its input.
     """
     if not any(True for _ in module.parameters()):
         raise Invalid(
@@ -24,7 +24,9 @@ def check_sound(module: nn.Module, name: str, *inputs: Tensor) -> None:
             "learns nothing"
         )
     given = tuple(x.clone() for x in inputs)
-    run_once(module, given)
+    output = run_once(module, given)
+    if not output.is_meta and not bool(output.isfinite().all()):
+        raise Invalid(f"'{name}' returns NaN or infinity, expected a finite image")
     changed = [n for n, (x, y) in enumerate(zip(inputs, given, strict=True)) if not _same(x, y)]
     if changed:
         raise Invalid(
