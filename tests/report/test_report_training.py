@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 
-from bench.report import style
+from bench.report import fig_training, style
 from bench.report.fig_training import draw_training
 
 UPDATES = np.arange(1, 9) * 75
@@ -86,3 +86,12 @@ def test_generators_have_a_panel_of_their_own(drawn, run):
 
 def test_it_is_one_line_where_nothing_was_trained(empty, tmp_path):
     assert draw_training(empty, tmp_path) == "no training curves in this run"
+
+
+@pytest.mark.parametrize(
+    ("updates", "begun"),
+    [([107, 213, 319], 0), ([50], 0), ([10150, 10300, 10450], 10000)],
+)
+def test_the_axis_begins_where_the_training_did(updates, begun):
+    """One that goes on from a network with smaller images has no earlier points."""
+    assert fig_training._begun(updates) == begun
