@@ -15,6 +15,7 @@ Notation: B batch, C channels, H height, W width. Images are float in [0, 1] at 
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +40,7 @@ from bench.named_options import options_of as options_of
 from bench.published import PictureSet as PictureSet
 from bench.published import Pretrained as Pretrained
 from bench.shape import image_to_image as image_to_image
+from bench.shape import untouched as untouched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,8 +94,8 @@ class Entry:
 
 
 ENTRIES: dict[tuple[Kind, str], Entry] = {}
-UNTYPED = "+,= \t\n"
-"""What no plug-in's name holds: a list of names with options could not be read."""
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*:?")
+"""A plug-in's name, as it stands in lists of names with options (`ddim+eta=1,dpmpp-2m`)."""
 
 
 def register(
@@ -127,8 +129,8 @@ def register(
                 f"{kind} '{name}' is a {type(build).__name__}, expected a class or a function; "
                 "write a function that calls it"
             )
-        if set(name) & set(UNTYPED):
-            raise BenchError(f"{kind} '{name}': + , = and spaces part names and options; use a -")
+        if not (isinstance(name, str) and NAME.fullmatch(name)):
+            raise BenchError(f"{kind} has the name {name!r}, expected kebab-case")
         where = f"{inspect.getsourcefile(build)}:{inspect.getsourcelines(build)[1]}"
         claimed = ENTRIES.get((kind, name))
         if claimed is not None and claimed.where != where:

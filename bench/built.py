@@ -9,8 +9,8 @@ from bench.errors import unknown
 
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SIZE = ("channels", "image_size", "scale")
+"""What the harness says when it builds one of these; no options."""
 SIZED = (Kind.BACKBONE, Kind.DENOISER, Kind.GENERATOR)
-"""What is built with a size."""
 FIT = ("clean", "levels", "trainer", "seed")
 CALLS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
     Kind.BACKBONE: {"forward": ("x_t", "step"), "parameters": ()},

@@ -13,11 +13,11 @@ def image_to_image(network: Callable[..., Any], x: "torch.Tensor", *others: Any)
     """Call a network on x [B,C,H,W] and what else it takes; return its output.
 
     Raises:
-        Invalid: If it changes x, or its output is no tensor of x's shape (one that can be broadcast
-            would go unseen), or of a wider type than x.
+        Invalid: If that is no tensor of x's shape (one that can be broadcast would go unseen), or
+            of a wider type than x.
     """
     name = type(network).__name__
-    expected, version = list(x.shape), _version(x)
+    expected = list(x.shape)  # before the call, which may change x in place
     output = network(x, *others)
     is_tensor = isinstance(output, type(x))  # asked without torch, which the seam does without
     found = list(output.shape) if is_tensor else type(output).__name__
@@ -29,10 +29,21 @@ def image_to_image(network: Callable[..., Any], x: "torch.Tensor", *others: Any)
         raise Invalid(
             f"{name} returned {output.dtype} for an input of {x.dtype}, expected the same type"
         )
+    return output
+
+
+def untouched(network: Callable[..., Any], x: "torch.Tensor", *others: Any) -> "torch.Tensor":
+    """Call a network as `image_to_image` does; x is as it was, for whoever goes on with it.
+
+    Raises:
+        Invalid: As there, and if the network changes x.
+    """
+    version = _version(x)
+    output = image_to_image(network, x, *others)
     if _version(x) != version:
         raise Invalid(
-            f"{name} changed its input number 1 in place, which is still needed; let it work on a "
-            "copy (`inplace=True` of a first layer changes it)"
+            f"{type(network).__name__} changed its input number 1 in place, which is still needed; "
+            "let it work on a copy (`inplace=True` of a first layer changes it)"
         )
     return output
 

@@ -11,7 +11,6 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from bench.installation import unmet
 
 GROUP = "bench.plugins"
 """The entry point group; each entry names a module."""
-NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*:?")
 Key = tuple[Kind, str]
 
 
@@ -180,9 +178,6 @@ def _checked(key: Key, entry: Entry, before: dict[Key, Entry]) -> Entry:
         raise _Unusable(_claimed(entry, before[key]))
     faults = {
         f"no kind '{entry.kind}', expected one of {', '.join(Kind)}": entry.kind not in set(Kind),
-        f"the name {entry.name!r}, expected kebab-case": not (
-            isinstance(entry.name, str) and NAME.fullmatch(entry.name)
-        ),
         "a builder that cannot be called with named parameters": not _has_signature(entry.build),
         f"the needs {entry.needs!r}, expected a list of names of distributions": not all(
             isinstance(need, str) and len(need) > 1 for need in entry.needs

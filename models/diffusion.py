@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError, Kind, image_to_image, options_of, register
+from bench.api import BenchError, Kind, options_of, register, untouched
 from models import process
 from models.schedule import network_step, schedule
 
@@ -153,7 +153,7 @@ class Diffusion(nn.Module):
         # Where `left` has float64, these have it too: near level 0 float32 does not know 1 - left.
         x_t = process.q_sample(x0, eps, left).to(x0)
         target = self._target(x0, eps, left).to(x0)
-        out = image_to_image(self.backbone, x_t, told)
+        out = untouched(self.backbone, x_t, told)
         error = (out - target).square().flatten(1).mean(dim=1)
         if self.recipe.weighting != "uniform":
             error = error * weight_of(self.recipe, left.flatten()).to(x0)
@@ -194,7 +194,7 @@ class Diffusion(nn.Module):
         """
         left = self.schedule.share(t)
         told = torch.full((x_t.shape[0],), network_step(t), dtype=x_t.dtype, device=x_t.device)
-        out = image_to_image(self.backbone, x_t, told)
+        out = untouched(self.backbone, x_t, told)
         match self.recipe.prediction:
             case "v":
                 x0 = process.x0_from_v(x_t, out, left)

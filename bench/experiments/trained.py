@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.api import BenchError, Cell, Kind
+from bench.built import SIZE
 from bench.cell import ASSUMED as ASSUMED
 from bench.errors import unknown
 from bench.named_options import as_declared, named, options_of
@@ -13,8 +14,6 @@ from bench.registry import find
 from bench.shipped import continued, taken
 
 DISTILLATION = "progressive"
-BUILT_WITH = ("channels", "image_size", "scale")
-"""What the harness says when it builds a denoiser; no options."""
 
 
 def is_trained(name: str, kind: Kind = Kind.DENOISER) -> bool:
@@ -75,7 +74,7 @@ def _in_one_form(text: str) -> str:
     entry = find(Kind.DENOISER, text)
     name, options = options_of(text)
     parameters = inspect.signature(entry.build).parameters
-    known = [option for option in parameters if option not in BUILT_WITH]
+    known = [option for option in parameters if option not in SIZE]
     if not is_trained(text):
         known.append(ASSUMED)
     for option in options:

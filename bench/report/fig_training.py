@@ -51,6 +51,8 @@ def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
         unlabelled.append((loss, _draw_losses(loss, title, group.losses)))
         for error in beside:
             _draw_errors(error, title, group.errors)
+            curves = [*group.losses.values(), *group.errors.values()]
+            error.set_xlim(left=min(curve["update"].iloc[0] for curve in curves) - 1)
     style.place(figure)
     for panel, ends in unlabelled:
         end_labels(panel, ends)
@@ -127,18 +129,11 @@ def _draw_errors(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> 
                 marker=look.marker if len(curve) <= 30 else None, markersize=3.0, linewidth=1.3,
             )  # fmt: skip
     style.log_axis(axes)
-    axes.set_xlim(left=min(_begun(curve["update"].tolist()) for curve in curves.values()))
     axes.set_title(f"{title}, held-out images")
     axes.set_xlabel("updates")
     axes.set_ylabel("mean squared error of one step")
     _name_networks(axes, ordered(curves))
     _name_thirds(axes)
-
-
-def _begun(updates: list[int]) -> int:
-    """Return after which update a training began that was looked at so often, evenly."""
-    apart = updates[1] - updates[0] if len(updates) > 1 else updates[0]
-    return updates[0] - apart if updates[0] > 2 * apart else 0
 
 
 def _name_thirds(axes: Axes) -> None:

@@ -64,8 +64,9 @@ FAULTS = {
     "kind": (HEAD + f"register('toaster', 'x', {SOURCE})(lambda: 0)", r"no kind 'toaster'"),
     "name": (
         HEAD + f"register(Kind.SOLVER, 'A b', {SOURCE})(lambda: 0)",
-        r"'A b': \+ , = and spaces",
+        r"the name 'A b'",
     ),
+    "option": (HEAD + f"register(Kind.SOLVER, 'a+b', {SOURCE})(lambda: 0)", r"the name 'a\+b'"),
     "case": (HEAD + f"register(Kind.SOLVER, 'A', {SOURCE})(lambda: 0)", r"the name 'A'"),
     "number": (
         HEAD + f"register(Kind.SOLVER, 'x', {SOURCE})(3)",

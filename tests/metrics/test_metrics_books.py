@@ -195,7 +195,7 @@ class Deciding(Changing):
 
 
 def test_a_network_that_changes_its_input_is_invalid():
-    with pytest.raises(Invalid, match=r"changed its input number 1 in place"):
+    with pytest.raises(Invalid, match=r"'odd' changed its input number 1 in place"):
         check_sound(Changing(), "odd", X, STEP)
     assert not X.any()
 
@@ -205,7 +205,7 @@ def test_a_network_that_resizes_its_input_is_invalid():
         def forward(self, x, step):
             return self.layer(x) if x.unsqueeze_(0) is None else self.layer(x[0])
 
-    with pytest.raises(Invalid, match=r"changed its input number 1 in place"):
+    with pytest.raises(Invalid, match=r"'odd' changed its input number 1 in place"):
         check_sound(Resizing(), "odd", X.clone(), STEP)
 
 

@@ -152,7 +152,7 @@ def test_a_cost_that_depends_on_the_data_is_a_distribution(measure):
     ("name", "words"),
     [
         ("empty", "'empty' has no parameters"),
-        ("changing", "changed its input number 1 in place"),
+        ("changing", "'changing' changed its input number 1 in place"),
         ("growing", r"Odd returned \[1, 3, 32, 32\] for an input of \[1, 3, 16, 16\]"),
         ("flat", r"Odd returned \[768\]"),
         ("unbuildable", r"'unbuildable' cannot be built for images of 16x16: ValueError: no"),
