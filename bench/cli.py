@@ -136,7 +136,7 @@ def ship(
     folder: Annotated[Path, typer.Argument(metavar="RUN")],
     name: Annotated[str, typer.Argument(metavar="SET")],
 ) -> None:
-    """Copy a run's trained networks to models/checkpoints, in half precision, to be committed."""
+    """Copy a run's trained networks to a set of models/checkpoints, or of BENCH_CHECKPOINT_DIR."""
     from bench.runs import load_run
     from bench.shipping import ship as copy
     from bench.trust import refuse_untrusted

@@ -10,7 +10,7 @@ from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
 from bench.possible import refuse_impossible, refuse_unknown_samplers
 from bench.registry import DIFFUSION, build, entries, find
-from bench.shipped import BEGIN, refuse_unfit
+from bench.sets import BEGIN, refuse_unfit
 
 KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")

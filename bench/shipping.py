@@ -1,4 +1,4 @@
-"""Adding a run's trained networks to those that come with the package (`bench.shipped`)."""
+"""Adding a run's trained networks to those of the package, or one's own (`bench.shipped`)."""
 
 import json
 import re
@@ -19,7 +19,9 @@ from bench.store import Record
 from bench.tasks.taken import halved
 
 MOST_BYTES = 80 * 2**20
-"""Of all networks together: they travel with every clone."""
+"""Of all networks of the package together: they travel with every clone."""
+NEW = ".new"
+"""Where networks lie until all of them can be moved to their set."""
 CONTENTS = "README.md"
 """Lists the networks for people."""
 INTRODUCTION = """# Trained networks
@@ -40,31 +42,37 @@ POINTS = 500
 def ship(run: Run, name: str) -> list[Path]:
     """Copy the trained networks of a run into the set `name`, in half precision; return cards.
 
+    The set is one of the package, or one's own where the environment names a folder for those.
     A network of the same name in that set is replaced.
 
     Raises:
-        BenchError: If the name is none, the run trained nothing, a value does not fit into half
-            precision, or all together would be too large; nothing is changed then.
-        Missing: If the weights of another network of the package are lost; likewise.
+        BenchError: If the name is none, or is the package's and the set one's own, the run trained
+            nothing, a value does not fit into half precision, or all of the package together
+            would be too large; nothing is changed then.
+        Missing: If the weights of another network beside it are lost; likewise.
     """
     if not is_plain_name(name) or name == shipped.AUTO:
         raise BenchError(f"'{name}' cannot name a set; use a plain name such as mnist-32")
     trained = [one for one in run.records if _is_training(one)]
     if not trained:
         raise BenchError(f"{run.folder} trained no network; name a run with cells 'train'")
-    scratch = shipped.FOLDER / ".new"
+    home = shipped.home()
+    if home != shipped.FOLDER and any(one.set == name for one in shipped.listed(shipped.FOLDER)):
+        raise BenchError(f"the package has a set '{name}'; choose another name")
+    scratch = home / NEW
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         names = _networks(trained, name)
         made = [
-            _made(run, record, scratch, (name, one))
+            _made(run, record, home, (name, one))
             for record, one in zip(trained, names, strict=True)
         ]
         renewed = {one.name for one in made}
-        kept = [one for one in shipped.entries() if one.name not in renewed]
+        kept = [one for one in shipped.listed(home) if one.name not in renewed]
         for one in kept:
             one.file(shipped.WEIGHTS)  # its size is to be listed
-        _refuse_large(kept, scratch)
+        if home == shipped.FOLDER:
+            _refuse_large(kept, scratch)
         for one in made:
             shutil.rmtree(one.folder, ignore_errors=True)
             one.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,10 +80,10 @@ def ship(run: Run, name: str) -> list[Path]:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     listed = sorted([*kept, *made], key=lambda one: one.name)
-    index = {"networks": [asdict(one) for one in listed]}
+    index = {"networks": [_line(one) for one in listed]}
     text = json.dumps(index, indent=1, sort_keys=True) + "\n"
-    write_atomically(shipped.FOLDER / shipped.INDEX, text.encode())
-    write_atomically(shipped.FOLDER / CONTENTS, contents(listed).encode())
+    write_atomically(home / shipped.INDEX, text.encode())
+    write_atomically(home / CONTENTS, contents(listed).encode())
     return [one.folder / "card.md" for one in made]
 
 
@@ -84,10 +92,15 @@ def _is_training(record: Record) -> bool:
     return own and shipped.CHECKPOINT not in record["spec"]
 
 
-def _made(run: Run, record: Record, scratch: Path, names: tuple[str, str]) -> shipped.Shipped:
+def _line(one: shipped.Shipped) -> dict[str, Any]:
+    """Return what an index says of a network: all but where the index is."""
+    return {part: value for part, value in asdict(one).items() if part != "home"}
+
+
+def _made(run: Run, record: Record, home: Path, names: tuple[str, str]) -> shipped.Shipped:
     """Write the files of one network and return its entry; the names are the set's and its own."""
     name, network = names
-    folder = scratch / network
+    folder = home / NEW / network
     folder.mkdir(parents=True)
     tensors, header = read_tensors(run.file(record["key"], shipped.WEIGHTS))
     write_tensors(folder / shipped.WEIGHTS, halved(tensors), header)
@@ -98,7 +111,7 @@ def _made(run: Run, record: Record, scratch: Path, names: tuple[str, str]) -> sh
     files = {path.name: file_sha(path) for path in sorted(folder.iterdir())}
     made = {part: record["made"][part] for part in ("machine", "versions", "device")}
     (row,) = record["rows"]
-    one = shipped.Shipped(name, network, record["spec"], files, row, made)
+    one = shipped.Shipped(name, network, record["spec"], files, row, made, home)
     (folder / "card.md").write_text(card(one, (folder / shipped.WEIGHTS).stat().st_size))
     return one
 
@@ -150,7 +163,8 @@ def _refuse_large(kept: Sequence[shipped.Shipped], scratch: Path) -> None:
     if total > MOST_BYTES:
         raise BenchError(
             f"all checkpoints together would have {total / 2**20:.0f} MiB, expected at most "
-            f"{MOST_BYTES >> 20}; remove a set from models/checkpoints first"
+            f"{MOST_BYTES >> 20}; remove a set from models/checkpoints first, "
+            f"or name a folder of your own with {shipped.OWN}"
         )
 
 

@@ -11,7 +11,7 @@ from bench.errors import unknown
 from bench.named_options import as_declared, named, options_of
 from bench.plan import Study
 from bench.registry import find
-from bench.shipped import continued, taken
+from bench.sets import continued, taken
 
 DISTILLATION = "progressive"
 

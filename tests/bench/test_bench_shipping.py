@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bench import shipped, shipping
+from bench import sets, shipped, shipping
 from bench.api import BenchError, Missing
 from bench.budget import load_budget
 from bench.cli import run_command_line
@@ -144,6 +144,41 @@ def test_a_named_set_that_does_not_fit_is_refused(trained, checkpoints):
         study("checkpoints=tiny", "image_size=32")
     with pytest.raises(BenchError, match=r"have scale 0.0625, this run 0.5"):
         study("checkpoints=tiny", "scale=0.5")
+
+
+def test_a_set_of_ones_own_is_taken_and_gone_on_from(trained, checkpoints, tmp_path, monkeypatch):
+    shipping.ship(load_run(trained), "tiny")
+    own = tmp_path / "own"
+    monkeypatch.setenv(shipped.OWN, str(own))
+    monkeypatch.setattr(shipping, "MOST_BYTES", 1000)  # the package alone is bounded
+    assert run_command_line(["ship", str(trained), "mine"]) == 0
+    assert (own / "mine/cunet/card.md").is_file() and not (checkpoints / "mine").exists()
+    taken = train_backbone(study("checkpoints=mine"), "cunet")
+    assert taken.spec["checkpoint"]["name"] == "mine/cunet"
+    (row,) = measured(taken, tmp_path / "cell").rows
+    assert row["updates"] == 3
+    begun = train_backbone(study("train.begin=mine"), "cunet")
+    assert begun.spec["begun"]["name"] == "mine/cunet"
+    first = train_backbone(study("checkpoints=auto"), "cunet")
+    assert first.spec["checkpoint"]["name"] == "tiny/cunet", "the package's comes first"
+    monkeypatch.delenv(shipped.OWN)
+    with pytest.raises(BenchError, match=r"no set of checkpoints named .mine"):
+        study("checkpoints=mine")
+    with pytest.raises(Missing, match=r"is not in models/checkpoints or BENCH_CHECKPOINT_DIR"):
+        measured(taken, tmp_path / "again")
+
+
+def test_one_name_is_not_two_sets(trained, checkpoints, tmp_path, monkeypatch, capsys):
+    run, own = load_run(trained), tmp_path / "own"
+    monkeypatch.setenv(shipped.OWN, str(own))
+    shipping.ship(run, "tiny")
+    monkeypatch.delenv(shipped.OWN)
+    shipping.ship(run, "tiny")
+    monkeypatch.setenv(shipped.OWN, str(own))
+    with pytest.raises(BenchError, match=r"the set tiny in BENCH_CHECKPOINT_DIR=.* another name"):
+        shipped.entries()
+    assert run_command_line(["ship", str(trained), "tiny"]) == 2
+    assert "the package has a set 'tiny'; choose another name" in capsys.readouterr().err
 
 
 def test_the_first_set_that_has_a_network_gives_it(trained, checkpoints, monkeypatch):
@@ -341,7 +376,7 @@ def test_an_entry_that_lacks_a_part_is_one_line(checkpoints, part, value):
     assert [one.width for one in shipped.entries()] == [1.0]
     index.write_text(json.dumps({"networks": [{**whole, part: value}]}))
     with pytest.raises(BenchError, match="no index of checkpoints"):
-        shipped.refuse_unfit("tiny", spec["dataset"], 1.0)
+        sets.refuse_unfit("tiny", spec["dataset"], 1.0)
 
 
 def test_two_widths_of_a_run_are_two_networks_and_twins_are_refused(trained, checkpoints):
