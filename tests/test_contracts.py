@@ -143,6 +143,7 @@ def digits():
     return torch.from_numpy(images.copy()).float() / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", plugins(Kind.DENOISER))
 def test_a_denoiser_gains_or_declares_that_it_does_not(entry, digits):
     if entry.name == "diffusion":

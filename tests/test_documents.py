@@ -37,6 +37,7 @@ def test_a_run_of_the_readme_has_a_plan(command, tmp_path, monkeypatch):
     assert run_command_line([*command.split(), "--dry-run"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((HOME / "docs" / "settings").glob("*.toml")), ids=str)
 def test_a_file_of_settings_has_a_plan_and_says_its_command(path, tmp_path, monkeypatch):
     (command,) = re.findall(r"^#  +python -m bench (.*)$", path.read_text(), flags=re.MULTILINE)

@@ -107,6 +107,7 @@ def test_wiener_keeps_everything_without_noise_and_the_mean_under_much():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("image_size", "gain"), [(8, 0.3), (32, 7.0)])
 def test_bm3d_gains_on_digits(bm3d, image_size, gain):
     _, clean, y = digits(image_size, count=3)

@@ -168,6 +168,7 @@ def test_a_checkpoint_is_all_that_draws_need():
     assert torch.equal(made.draw(streams(1, 2), 2), other.draw(streams(1, 2), 2))
 
 
+@pytest.mark.slow
 def test_a_little_training_gives_draws_like_digits():
     data = build("dataset", "digits", image_size=16).images("train")
     clean = torch.from_numpy(data.copy()).float() / 255

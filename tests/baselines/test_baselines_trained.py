@@ -120,6 +120,7 @@ def test_the_loss_is_the_error_at_that_level():
     assert loss.item() == pytest.approx(0.25**2, rel=4 * (2 / values) ** 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "image_size", "steps", "least"),
     [

@@ -119,6 +119,7 @@ def test_an_out_that_is_a_file_is_refused(toys, tmp_path, capsys):
     assert path.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_missing_data_set_is_69_with_the_remedy(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "empty"))
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
@@ -148,6 +149,7 @@ def test_list_names_sources(capsys):
     assert found["unet"]["source"]
 
 
+@pytest.mark.slow
 def test_compare_shows_common_numbers(toys, tmp_path, capsys):
     for name in ("a", "b"):
         run_command_line(["run", "toys", "--out", str(tmp_path / name), *FAST])
@@ -173,6 +175,7 @@ def test_a_strangers_models_folder_does_not_shadow_ours(tmp_path):
     assert "rk4" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_fresh_run_writes_its_report_again(toys, tmp_path):
     out = tmp_path / "out"
     run_command_line(["run", "toys", "--out", str(out), *FAST])
@@ -184,6 +187,7 @@ def test_a_fresh_run_writes_its_report_again(toys, tmp_path):
     assert (out / "report.html").stat().st_mtime_ns != page
 
 
+@pytest.mark.slow
 def test_a_lost_record_is_a_row_and_stays_where_it_is(toys, tmp_path):
     out = tmp_path / "out"
     run_command_line(["run", "toys", "--out", str(out), *FAST])

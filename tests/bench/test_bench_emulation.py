@@ -39,6 +39,7 @@ def test_nothing_is_told_where_the_processor_has_it(monkeypatch, tmp_path, capsy
     assert NOTE not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_tells_it_and_trains_nevertheless(emulated, tmp_path, capsys):
     short = ["--set", "train.updates=1", "--set", "train.passes=0", "--set", "train.validations=1"]
     tiny = ["--set", "scale=0.05", "--set", "image_size=16", "--set", "backbones=cunet"]

@@ -171,6 +171,7 @@ def test_a_strangers_fault_is_its_cells_and_not_the_forecasts(monkeypatch, fault
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_fresh_run_measures_everything_again(tmp_path):
     budget = chosen_budget(
         "smoke", dataset=None, settings=None, overrides=[*TINY, "backbones=unet"]

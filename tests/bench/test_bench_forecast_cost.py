@@ -264,6 +264,7 @@ def test_a_long_plan_is_summed_up_and_a_short_one_listed(capsys, tmp_path, monke
     assert "cost unet " in said.out
 
 
+@pytest.mark.slow
 def test_gpus_are_played_through(capsys, tmp_path):
     words = ("table1", "--throughput=1e6", "--gpus=1,8", f"--out={tmp_path}", *SETS)
     code, said = planned(capsys, *words, "--shards=4", "--failures=0.001", "--kept=5", "--copies=2")
@@ -281,6 +282,7 @@ def test_gpus_are_played_through(capsys, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_plot_is_written(capsys, tmp_path):
     file = tmp_path / "scaling.svg"
     words = ("table1", "--throughput=1e6", "--gpus=1,8", f"--out={tmp_path}", *SETS)

@@ -38,6 +38,7 @@ def run(plan, folder, workers):
     return time.monotonic() - started, {k: r["made"]["seconds"] for k, r in records.items()}
 
 
+@pytest.mark.slow
 def test_two_workers_take_as_long_as_one_workers_times_say(plan, tmp_path):
     wall, seconds = run(plan, tmp_path / "one", workers=1)
     first = next(iter(plan)).key

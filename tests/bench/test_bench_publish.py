@@ -63,6 +63,7 @@ def test_what_was_published_stays_until_the_new_is_whole(tmp_path, monkeypatch, 
     assert sorted(path.name for path in results.parent.iterdir()) == ["one", "two"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("licence", ["CC BY 4.0 (them)", "non-commercial research (them)"])
 def test_pictures_go_along_where_their_licence_lets_them(licence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

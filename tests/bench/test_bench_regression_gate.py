@@ -113,6 +113,7 @@ def test_the_same_code_has_not_regressed(compared):
     assert not found["dirty"]
 
 
+@pytest.mark.slow
 def test_slower_code_and_more_memory_regress_and_nothing_else(project, compared):
     project.write(CODE.replace("0.001", "0.01"))
     project.commit()
@@ -208,6 +209,7 @@ def test_code_from_elsewhere_is_refused(project, compared, tmp_path):
     assert "imported nothing from" in said
 
 
+@pytest.mark.slow
 def test_code_that_is_timed_in_fresh_processes_is_the_trees(project, compared):
     project.suite(
         "def timeraw_start():\n    import toyproject\n"

@@ -71,6 +71,7 @@ def test_a_wrong_word_is_one_clear_line(words, message, capsys):
     assert message in error and len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_network_is_scored_beside_the_noisy_input(tmp_path, capsys):
     """One that predicts no noise gives the noisy input back, in every metric."""
     (tmp_path / "net.py").write_text(

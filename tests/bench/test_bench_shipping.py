@@ -99,6 +99,7 @@ OTHERS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_training_is_shipped_and_taken(kind, checkpoints, tmp_path):
     run = tmp_path / "run"
@@ -247,6 +248,7 @@ def test_a_training_goes_on_from_a_network_of_the_package(trained, checkpoints, 
     assert [line.split(",")[0] for line in course] == ["update", "3", "5"]
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_larger_images(trained, checkpoints, tmp_path):
     shipping.ship(load_run(trained), "tiny")
     cell = longer("image_size=32")
@@ -287,6 +289,7 @@ def test_only_a_set_that_is_named_gives_a_network_of_another_size(trained, check
     assert cell.spec["begun"]["name"] == "large/cunet" and "image_size" not in cell.spec["begun"]
 
 
+@pytest.mark.slow
 def test_what_goes_on_sees_what_the_whole_training_would_have_seen(trained, checkpoints, tmp_path):
     """With weights that are not rounded, no step down and no memory, parts are the whole."""
     still = ("train.learning_rate=1e-30", "train.decay=none")
@@ -448,6 +451,7 @@ def test_the_pair_that_any_set_gives_has_had_as_many_updates(dataset):
     assert len({updates[name] for name in names}) == 1, names
 
 
+@pytest.mark.slow
 def test_every_card_asks_for_its_network_alone():
     for entry in shipped.entries():
         size = entry.file(shipped.WEIGHTS).stat().st_size

@@ -58,6 +58,7 @@ def lines(path):
     return [line.split(",") for line in path.read_text().split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [CLASSIC, NETWORK], ids=["classic", "network"])
 def test_a_denoiser_leaves_weights_and_two_curves(run, spec):
     row, files, changes = run(spec)

@@ -83,6 +83,7 @@ LASTING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_a_cell_leaves_behind_does_not_reach_the_next(toys, run):
     acts = dict(LEFT_BEHIND)
     if len(os.sched_getaffinity(0)) < 2:

@@ -26,6 +26,7 @@ def fuzzed(*words):
     )
 
 
+@pytest.mark.slow
 def test_some_hundred_damaged_inputs_of_every_kind():
     done = fuzzed("--count", "100", "--but", FORGED)
     assert done.returncode == 0, done.stdout + done.stderr

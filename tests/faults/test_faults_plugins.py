@@ -138,6 +138,7 @@ def test_a_taken_name_is_ours_whoever_came_first(install, ours_first):
     assert "good-one" not in registry.names(Kind.SCHEDULE), "a module counts whole or not at all"
 
 
+@pytest.mark.slow
 def test_a_stranger_is_imported_first_and_ours_still_wins(install):
     """In a process of its own: asking for data sets first imports none of our schedules."""
     install("claims", GOOD + f"register(Kind.SCHEDULE, 'linear', {SOURCE})(good)\n")

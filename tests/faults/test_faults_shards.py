@@ -63,6 +63,7 @@ def whole(toys, plan_of, tmp_path):
     return lambda cell: bare(measured(tmp_path / "whole", plan_of(cell)))
 
 
+@pytest.mark.slow
 def test_any_number_of_shards_makes_the_same_record(toys, plan_of, tmp_path, whole, ledger):
     cell = toys.shares(28, seconds=0.02)
     alone = whole(cell)
@@ -136,6 +137,7 @@ def test_a_fresh_run_drops_what_was_half_done_once(toys, plan_of, tmp_path, ledg
     ]
 
 
+@pytest.mark.slow
 def test_asked_to_stop_shares_keep_their_parts_and_the_next_run_goes_on(
     toys, plan_of, tmp_path, whole, ledger
 ):
@@ -158,6 +160,7 @@ def test_asked_to_stop_shares_keep_their_parts_and_the_next_run_goes_on(
     assert bare(found) == whole(cell)
 
 
+@pytest.mark.slow
 def test_two_runs_with_other_numbers_of_shards_over_one_store(toys, plan_of, tmp_path, whole):
     cell, found = toys.shares(24, seconds=0.02), []
 

@@ -75,6 +75,7 @@ def test_asked_once_cells_save_their_place_and_the_next_run_goes_on(start, tmp_p
         assert row["taken"] == row["steps"] - kept[store.partial(path.stem) / "steps.txt"]
 
 
+@pytest.mark.slow
 def test_asked_twice_it_stops_at_once(start, toys, tmp_path):
     process = start("hanging-toys")
     wait_for(lambda: len(list((tmp_path / "s" / "partial").glob("*"))) == 2)
@@ -111,6 +112,7 @@ def test_a_signal_to_the_whole_group_is_the_runs_to_answer(start, tmp_path):
         assert canonical.loads(path.read_bytes())["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_command_says_how_to_go_on(toys, tmp_path):
     command = [sys.executable, "-m", "bench", "run", "long-toys", "--out", str(tmp_path / "o o")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -63,6 +63,7 @@ def test_a_path_that_is_too_long_is_one_clear_line(environment, tmp_path, name):
     assert "File name too long" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["with space", "-dash", "naïve ✓", "new\nline", "'quote\""])
 def test_any_folder_name_will_do(toys, plan_of, tmp_path, name):
     store = Store(tmp_path / name)

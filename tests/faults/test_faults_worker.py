@@ -91,6 +91,7 @@ def test_a_runner_runs_once(toys, plan_of, tmp_path):
         runner.run(plan_of(toys.number(1)))
 
 
+@pytest.mark.slow
 def test_a_fresh_run_that_was_interrupted_goes_on(toys, plan_of, tmp_path):
     store = Store(tmp_path / "store")
     plan = plan_of(*(toys.number(i) for i in range(6)))

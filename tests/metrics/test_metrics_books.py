@@ -59,6 +59,7 @@ def test_bytes_are_those_of_inputs_outputs_and_weights():
     assert found["tail.0"].bytes_moved == 2 * image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "cunet-released-no-residual"])
 def test_the_parts_add_up_to_the_whole(name):
     with torch.device("meta"):

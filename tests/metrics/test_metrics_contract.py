@@ -269,6 +269,7 @@ print("alive")
 """
 
 
+@pytest.mark.slow
 def test_no_value_ends_the_process():
     """In some linear algebra libraries a NaN is a segmentation fault, which no `except` sees."""
     done = subprocess.run(

@@ -275,6 +275,7 @@ def test_an_attention_at_another_resolution_is_found():
 # ------------------------------------------------------------------- evaluations of fields
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cunet", "cunet-released-no-residual", "discrete-untied"])
 def test_one_evaluation_times_nfe_plus_the_rest_is_the_total(name):
     network, books = on_meta(name, 32, 0.25)

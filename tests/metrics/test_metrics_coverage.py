@@ -40,6 +40,7 @@ def naive_bootstrap(pair, seed, resamples=40):
     return np.quantile(values, [0.025, 0.975])
 
 
+@pytest.mark.slow
 def test_the_jackknife_covers(sets, expectation):
     """Measured: 98 % for 95 % asked; 88 to 99 is what 200 repetitions can tell."""
     intervals = [frechet_interval(*pair) for pair in sets]
@@ -47,6 +48,7 @@ def test_the_jackknife_covers(sets, expectation):
     assert 0.88 <= covered <= 0.99
 
 
+@pytest.mark.slow
 def test_the_naive_bootstrap_does_not(sets, expectation):
     """Measured: none of 60 intervals holds it."""
     intervals = [naive_bootstrap(pair, seed) for seed, pair in enumerate(sets[:60])]

@@ -50,6 +50,7 @@ def test_a_known_bias_is_taken_away_exactly(monkeypatch):
     assert found.jackknife.standard_error < 1e-9
 
 
+@pytest.mark.slow
 def test_less_biased_than_the_distance(repeated):
     biased = np.mean([one.values[-1] for one in repeated]) - TRUTH
     left = np.mean([one.jackknife.value for one in repeated]) - TRUTH

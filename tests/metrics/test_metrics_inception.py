@@ -60,6 +60,7 @@ def test_averages_leave_the_padding_out_and_the_last_block_takes_the_maximum():
     assert network.Mixed_7c.pool is maximum
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused_in_one_line():
     state = {k: v for k, v in Inception(None).state_dict().items() if v.is_floating_point()}
     state["fc.bias"] = torch.zeros(1008)

@@ -173,6 +173,7 @@ def train(module: nn.Module, clean: Tensor, updates: int, rate: float) -> None:
         optimiser.step()
 
 
+@pytest.mark.slow
 def test_a_convolutional_student_comes_near_its_teacher() -> None:
     images = build("dataset", "digits", image_size=8).images("train")
     clean = torch.from_numpy(images.copy()).float() / 255

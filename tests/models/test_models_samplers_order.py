@@ -62,6 +62,7 @@ def test_deterministic_samplers_converge_with_their_order(
     assert order(COUNTS[-2:], errors[-2:]) == pytest.approx(theory, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "theory"), DETERMINISTIC.items())
 def test_from_most_states_they_do_so_wherever_these_lie(
     starts: tuple[Exact, Tensor, Tensor, Tensor], name: str, theory: int
@@ -175,6 +176,7 @@ def test_each_variance_of_ddpm_is_exact_for_the_data_it_is_meant_for() -> None:
         assert np.abs(biases(name, 0.16)[:, 0]).max() < 1e-12  # any of them carries the mean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_stochastic_samplers_draw_from_the_mixture(name: str) -> None:
     # 3 standard errors of 4,096 samples, and the bias of so many steps: 400,000 samples show at

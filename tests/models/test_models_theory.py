@@ -1,5 +1,6 @@
 """The checks of the theory find what is known, and their tools are what they say."""
 
+import functools
 import itertools
 import math
 
@@ -30,14 +31,15 @@ KNOWN = {
 }
 
 
-SLOW = ("reverse-sde", "crossing")
+LONG = ("adjoint", "local-error")
+"""Ten seconds of a core each."""
+LONGEST = ("reverse-sde", "crossing")
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, Checked]:
-    """Return what each of the quick checks finds, run once."""
-    names = [name for name in registry.names(Kind.CHECK) if name not in SLOW]
-    return {name: registry.build(Kind.CHECK, name, effort=1, seed=0) for name in names}
+@functools.cache
+def found(name: str) -> Checked:
+    """Return what a check finds, run once."""
+    return registry.build(Kind.CHECK, name, effort=1, seed=0)
 
 
 def numbers(checked: Checked) -> dict[str, float]:
@@ -56,15 +58,25 @@ def agrees(name: str, checked: Checked) -> None:
         assert all(map(math.isfinite, curve.y)), (name, curve.label)
 
 
-def test_every_check_is_known_and_says_where_its_claims_stand(found) -> None:
+def test_every_check_is_known() -> None:
     assert set(registry.names(Kind.CHECK)) == KNOWN.keys()
-    for name, checked in found.items():
-        agrees(name, checked)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LONG else [])
+        for name in KNOWN
+        if name not in LONGEST
+    ],
+)
+def test_a_check_finds_what_is_known_and_says_where_its_claims_stand(name: str) -> None:
+    agrees(name, found(name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", LONGEST)
 def test_what_takes_longer_agrees_whatever_the_seed(name: str, seed: int) -> None:
     agrees(name, registry.build(Kind.CHECK, name, effort=1, seed=seed))
 
@@ -95,15 +107,17 @@ def test_where_two_curves_cross_is_read_between_those_measured() -> None:
     assert _crossing(falling_, level, 10.0) == math.inf
 
 
-def test_gradients_by_the_adjoint_meet_their_target(found) -> None:
-    seen = numbers(found["adjoint"])
+@pytest.mark.slow
+def test_gradients_by_the_adjoint_meet_their_target() -> None:
+    seen = numbers(found("adjoint"))
     assert seen["relative error at 1e-6"] < 1e-4
     assert abs(seen["growth with the adjoint, share of that without"]) < 0.02
     assert seen["operations, second over first"] > 1
 
 
-def test_orders_are_within_their_target(found) -> None:
-    seen = numbers(found["local-error"])
+@pytest.mark.slow
+def test_orders_are_within_their_target() -> None:
+    seen = numbers(found("local-error"))
     for name, p in {
         "euler": 1,
         "midpoint": 2,
@@ -116,9 +130,10 @@ def test_orders_are_within_their_target(found) -> None:
         assert abs(seen[f"global order of {name}"] - p) < 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["second-order", "perception-distortion"])
-def test_a_check_depends_on_its_seed_alone(found, name: str) -> None:
-    assert registry.build(Kind.CHECK, name, effort=1, seed=0) == found[name]
+def test_a_check_depends_on_its_seed_alone(name: str) -> None:
+    assert registry.build(Kind.CHECK, name, effort=1, seed=0) == found(name)
 
 
 # ------------------------------------------------------------------------- the tools

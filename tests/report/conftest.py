@@ -12,7 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from report_builder import FakeRun
 from report_synthetic import synthetic_run
 
-from bench.report import style
+from bench.report import drawing, style
+from bench.report.fig_cost import draw_latency
+from bench.report.fig_distance import draw_distance
+from bench.report.fig_restore import draw_noise
 
 DOTS, SHARP = 80, style.RC["savefig.dpi"]
 """Per inch, of pictures that nobody looks at, and of those of a report."""
@@ -63,3 +66,11 @@ def changed(run: FakeRun) -> Callable[[Callable[[pd.DataFrame], pd.DataFrame]], 
         return FakeRun(run.manifest, edit(run.rows.copy()), run.folder)
 
     return change
+
+
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw a few figures: with intervals, lines and bars; all of them have tests of their own."""
+    some = tuple(f for f in drawing.FIGURES if f.draw in (draw_latency, draw_distance, draw_noise))
+    assert len(some) == 3
+    monkeypatch.setattr(drawing, "FIGURES", some)

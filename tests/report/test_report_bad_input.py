@@ -15,11 +15,8 @@ from report_builder import FakeRun
 from report_ledger import ledger_run
 from report_sampled import sampled_run
 
-from bench.report import drawing, write_report
+from bench.report import write_report
 from bench.report.claims import claims
-from bench.report.fig_cost import draw_latency
-from bench.report.fig_distance import draw_distance
-from bench.report.fig_restore import draw_noise
 from bench.report.formats import to_latex
 from bench.report.tables import tables
 from bench.report.verdicts import Label
@@ -105,14 +102,6 @@ LACKS = (
 )
 
 
-@pytest.fixture
-def few_figures(monkeypatch):
-    """Draw a few figures: with intervals, lines and bars; all of them have tests of their own."""
-    some = tuple(f for f in drawing.FIGURES if f.draw in (draw_latency, draw_distance, draw_noise))
-    assert len(some) == 3
-    monkeypatch.setattr(drawing, "FIGURES", some)
-
-
 def texts(folder: Path) -> dict[str, str]:
     """Return everything readable that a report wrote, without pictures."""
     found = {}
@@ -137,6 +126,7 @@ def check_whole(folder: Path, reasons: tuple[str, ...] = ()) -> None:
         assert hit is None, f"{name}: ...{text[max(0, hit.start() - 90) : hit.end() + 40]}..."
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_figures")
 @pytest.mark.parametrize("lack", LACKS)
 def test_a_run_that_lacks_something_has_a_whole_report(changed, tmp_path, lack: Callable):
@@ -174,6 +164,7 @@ def test_a_committed_run_of_whatever_version_has_a_whole_report(place, tmp_path)
     check_whole(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_told_with_the_command_that_fills_it(changed, tmp_path, few_figures):
     write_report(changed(skipped_bm3d), tmp_path)
     text = (tmp_path / "report.md").read_text()
@@ -184,6 +175,7 @@ def test_what_is_missing_is_told_with_the_command_that_fills_it(changed, tmp_pat
     assert "python -m bench run samplers" in text and "python -m bench run theory" in text
 
 
+@pytest.mark.slow
 def test_one_image_gives_values_and_decides_nothing(changed):
     table = next(t for t in tables(changed(one_image)) if t.name == "table2")
     ours = table.comparison.dropna(subset=["ours"])
@@ -202,6 +194,7 @@ def runs_of_all_kinds(run, tmp_path) -> list[FakeRun]:
     return [run, sampled_run(tmp_path / "a"), ledger_run(tmp_path / "b")]
 
 
+@pytest.mark.slow
 def test_latex_is_well_formed(run, tmp_path):
     """Balanced environments and braces, escaped specials, equal columns in every row."""
     for one in runs_of_all_kinds(run, tmp_path):

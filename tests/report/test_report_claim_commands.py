@@ -45,6 +45,7 @@ def narrowed(run: Run, labels) -> Run:
     return replace(run, records=tuple(record for record in run.records if record["key"] in kept))
 
 
+@pytest.mark.slow
 def test_a_pattern_takes_all_that_decides_a_claim_and_less_than_the_run(reference):
     for name in ("noise-robust", "posterior-mean", "second-order"):
         words = shlex.split(claim_again(reference, name))
@@ -135,6 +136,7 @@ def test_a_run_of_fewer_classics_lacks_what_decides_a_claim_on_all():
         assert "classics" in claim_again(more, name, missing=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["celeba-32-ablation", "mnist-longer"])
 def test_a_missing_claim_of_a_run_of_other_networks_is_not_sent_back_to_them(name):
     run = load_run(HOME / "results" / "reference" / name)

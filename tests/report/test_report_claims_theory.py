@@ -38,6 +38,7 @@ def judged(run: FakeRun, claim: str):
     return next(one for one in claims(run) if one.id == claim)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("holds", "label"),
     [

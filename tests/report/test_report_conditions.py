@@ -92,6 +92,7 @@ def test_a_restoration_by_another_recipe_is_not_judged(paper_run):
     assert lines["reason"].str.contains("recipe corrected instead of authors").all()
 
 
+@pytest.mark.slow
 def test_another_recipe_stands_beside_and_decides_no_claim(paper_run):
     mine = paper_run.rows[paper_run.rows["task"] == "frechet"]
     rows = pd.concat([paper_run.rows, mine.assign(recipe="corrected")], ignore_index=True)

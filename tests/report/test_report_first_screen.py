@@ -65,6 +65,7 @@ def test_the_first_run_that_measured_a_claim_gives_it(run, changed):
     assert "time per call" in rows[HEADLINE.index("faster")][2]
 
 
+@pytest.mark.slow
 def test_it_begins_with_whether_it_is_faster_by_how_much_where_and_how(run, empty):
     first = markdown(run).splitlines()[0]
     assert first.startswith("**Is the cU-Net faster? ")
@@ -87,6 +88,7 @@ def test_an_empty_run_says_what_is_missing(empty):
     assert all("missing" in row[4] for row in rows)
 
 
+@pytest.mark.slow
 def test_writing_again_changes_nothing(run, tmp_path):
     readme, folder = tmp_path / "README.md", tmp_path / "results" / "one"
     readme.write_text(f"before\n{BEGIN.format('old')}\nold\n{END}\nafter\n")

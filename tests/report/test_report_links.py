@@ -248,6 +248,7 @@ def test_no_word_injects_anything(run, text):
     assert whole.count("<script>") == 1
 
 
+@pytest.mark.slow
 def test_no_name_of_a_network_injects_anything(changed):
     """Through all tables and claims, as a plug-in of that name would come."""
     word = "x\"><script>alert(1)</script><b a='**"

@@ -15,6 +15,8 @@ from bench.report.tables import TABLES, tables, write_tables
 from bench.runs import load_run
 
 HOME = Path(__file__).resolve().parents[2]
+QUICK = ("celeba-32", "digits-smoke", "mnist-small")
+"""Reference runs that have every kind of row between them."""
 
 
 def cells(table) -> list[list[str]]:
@@ -236,7 +238,13 @@ def test_other_blocks_have_no_paired_difference(run, changed):
     assert one["cunet"].steps_beyond(curves(rows)[0]) is None
 
 
-@pytest.mark.parametrize("place", sorted((HOME / "results" / "reference").glob("*")))
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(place, marks=[] if place.name in QUICK else pytest.mark.slow)
+        for place in sorted((HOME / "results" / "reference").glob("*"))
+    ],
+)
 def test_the_reference_runs_can_still_be_rendered(place, tmp_path):
     run = load_run(place)
     written = write_tables(tables(run), tmp_path)

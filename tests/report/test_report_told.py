@@ -37,6 +37,7 @@ def test_every_claim_is_told_once_and_measured_ones_first(run):
     assert numbers == [len(judged), *map(len, told)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiments", "left"),
     [(["table1"], ["table5"]), (["table1", "table5"], []), ([], [])],
@@ -58,6 +59,7 @@ def test_a_table_with_numbers_is_shown_whoever_asked(run):
     assert {table.name for table in told.shown} >= set(claims_tables.NAMES)
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_both_pages_say_so(changed, tmp_path):
     write_report(asked_for(changed(without_costs), "table1"), tmp_path)
     page, text = (tmp_path / name for name in ("report.html", "report.md"))

@@ -195,6 +195,7 @@ def bench(*words):
     return run_command_line([str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_from_the_command_line(toys, lab, tmp_path, capsys):
     words = ("run", "toys", "--json", "--store", lab[0])
     assert bench(*words, "--out", tmp_path / "a") == 0

@@ -178,6 +178,7 @@ def test_sets_of_denoisers_are_choices(place):
 # ------------------------------------------------------------------ repeatability, bad input
 
 
+@pytest.mark.slow
 def test_again_and_after_a_pause_it_is_the_same(place, outcome):
     assert place.run(CELL, "paused", pause_after=1) is None
     assert content(place.run(CELL, "paused")) == content(outcome)

@@ -197,6 +197,7 @@ def test_what_has_to_learn_is_refused(folder, place):
         place.run(cell("dncnn"), "learner")
 
 
+@pytest.mark.slow
 def test_one_that_fails_leaves_the_others(folder, tmp_path):
     """A hash that is wrong, a network for grey pictures on colour ones, a picture cut short."""
     (folder / "dncnn_25.pth").write_bytes(b"\0" * 2_224_903)

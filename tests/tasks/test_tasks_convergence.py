@@ -131,6 +131,7 @@ def test_an_update_changes_the_network_each_time():
     assert 1 > update.state.average["w"].item() > module.w.item()
 
 
+@pytest.mark.slow
 def test_both_networks_are_counted_and_timed(place):
     spec = {
         "backbone": [{"name": "unet", "scale": 0.0625}, {"name": "cunet", "scale": 0.0625}],

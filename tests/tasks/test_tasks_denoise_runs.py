@@ -26,6 +26,7 @@ def command(out: Path, *words: str, **settings) -> list[str]:
     return ["run", "table4", "--out", str(out), *words, *sets]
 
 
+@pytest.mark.slow
 def test_a_strangers_faults_are_invalid_and_the_others_rows_stay(toys, tmp_path, capsys):
     names = "identity,toy-nan,toy-half,toy-echo,toy-signed,toy-bytes,toy-grey,wiener"
     only = ("--only", "denoise [tiw]*", "--workers", "1")

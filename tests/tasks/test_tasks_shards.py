@@ -130,6 +130,7 @@ def chain(root, shards):
     return [*made, content(place.run(distance, "frechet"))]
 
 
+@pytest.mark.slow
 def test_from_samples_to_the_distance_shards_change_no_bit(tmp_path):
     alone = chain(tmp_path / "0", 0)
     rows, _ = alone[-1]
