@@ -101,7 +101,7 @@ def time_embedding(run: RunLike) -> Evidence:
         "two steps, bit for bit",
         Verdict(
             Label.CONTRADICTED,
-            "of the released code, which the paper measured; the network as Section 3 describes "
-            "it hears the step",
+            "of the released code, whose parameters and multiply-adds the paper prints; the "
+            "network as Section 3 describes it hears the step",
         ),
     )

@@ -71,7 +71,8 @@ def _answer(run: RunLike, claim: Claim) -> str:
     """Return in a line whether the claim of speed is true, by how much, where, and how to see."""
     found = claim.verdict.reason if claim.measured == "-" else claim.measured
     return (
-        f"**Is the cU-Net faster? {escape_markdown(verdict_words(claim).capitalize())}:** "
+        "**Is a call of the cU-Net faster? "
+        f"{escape_markdown(verdict_words(claim).capitalize())}:** "
         f"{escape_markdown(found)}, on {escape_markdown(machine(run))}. "
         f"Run it: {code(_command(run, claim))}\n"
     )
@@ -138,7 +139,8 @@ def _table5(runs: Sequence[RunLike]) -> list[str]:
     mixed = {"cunet-released", "cunet-released-a5"} <= set(found)
     told = _mixed(found, paper) if mixed else ""
     return [
-        "Table 5 is counted, so that no budget or machine changes it: "
+        "Table 5 is counted, so that no budget or machine changes it; the paper's parameters are "
+        "those of its Figure 6, in full from the authors' notebook: "
         f"{code(claim_again(run, 'table5-numbers'))}\n",
         table_text(("", "paper", "here", ""), rows),
         *([f"{escape_markdown(told[:1].upper() + told[1:])}\n"] if told else []),

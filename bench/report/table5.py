@@ -33,12 +33,12 @@ COST = (
     "scale",
 )
 TWO_MODELS = (
-    "the paper's row mixes two released models: its parameters are those of the one with 2 "
-    "attention layers, its GFLOPS and MB those of the one with 5"
+    "the paper counts two released models: its parameters (Figure 6) are those of the one with 2 "
+    "attention layers, its GFLOPS and MB (Table 5) those of the one with 5"
 )
 DESCRIBED = (
-    "follows Section 3 (second order, live time embedding); the released code, which the paper "
-    "measured, is first order and its time embedding has no effect"
+    "follows Section 3 (second order, live time embedding); the released code, whose parameters "
+    "and multiply-adds the paper prints, is first order and its time embedding has no effect"
 )
 NO_RESIDUAL = (
     "unexplained; nearest: with 5 attention layers this network counts 1.70 (but has 6,467,043 "

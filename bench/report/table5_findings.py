@@ -49,15 +49,16 @@ def _about(found: Costs, name: str) -> str:
 
 
 def two_models(found: Costs, paper: Paper) -> str:
-    """Return which networks the cU-Net row is made of."""
+    """Return which networks the numbers of the cU-Net are of."""
     count, macs, size = (paper["cU-Net", metric].text for metric in ("parameters", "gflops", "mb"))
     few, many = "cunet-released", "cunet-released-a5"
     if _get(found, few, "parameters") == _get(found, many, "parameters"):
         return ""
     return (
-        f"the paper's cU-Net row mixes two models: its parameters ({count}) are those of the "
-        f"network with 2 attention layers ({_about(found, few)}), its GFLOPS and MB ({macs}, "
-        f"{size}) those of the one with 5 ({_about(found, many)})."
+        f"the paper counts two cU-Nets: the parameters of its Figure 6 ({count} in the authors' "
+        f"notebook, 8.8M in print) are those of the network with 2 attention layers "
+        f"({_about(found, few)}), GFLOPS and MB of its Table 5 ({macs}, {size}) those of the one "
+        f"with 5 ({_about(found, many)})."
     )
 
 

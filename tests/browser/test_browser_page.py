@@ -115,6 +115,6 @@ def test_the_switch_of_colours(opened):
 
 def test_the_page_is_whole_without_script(opened):
     page = opened(java_script_enabled=False)
-    assert page.get_by_text("Is the cU-Net faster here?").is_visible()
+    assert page.get_by_text("Is a call of the cU-Net faster here?").is_visible()
     assert page.locator("figure img").first.is_visible()
     assert not page.locator("#theme").is_visible()
