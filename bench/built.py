@@ -1,7 +1,8 @@
 """What a plug-in is built with, and what its builder must return."""
 
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.api import BenchError, Entry, Kind
@@ -48,7 +49,8 @@ def as_promised(entry: Entry, name: str, built: Any) -> Any:
     """Return what was built, unchanged.
 
     Raises:
-        BenchError: If a method that its kind is called by is not there, or takes other arguments.
+        BenchError: If a method that its kind is called by is not there, or takes other arguments,
+            or layers are where torch does not see them.
     """
     for method, arguments in CALLS.get(entry.kind, {}).items():
         call = getattr(built, method, None)
@@ -65,4 +67,29 @@ def as_promised(entry: Entry, name: str, built: Any) -> Any:
             continue
         except TypeError:
             raise BenchError(f"{entry.kind} '{name}' has {method}{signature}; {expected}") from None
+    for place in _unseen(built):
+        raise BenchError(
+            f"{entry.kind} '{name}' keeps layers in {place}, where torch neither counts nor trains "
+            "them; expected nn.ModuleList, nn.ModuleDict or nn.ParameterList"
+        )
     return built
+
+
+def _unseen(built: Any) -> Iterator[str]:
+    """Yield where a network has parameters that learn in a Python list, tuple or dict."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(built, torch.nn.Module):
+        return
+    seen = {id(parameter) for parameter in built.parameters()}
+    for module in built.modules():
+        for name, value in vars(module).items():
+            if not isinstance(value, dict | list | tuple):
+                continue
+            for one in value.values() if isinstance(value, dict) else value:
+                inside = one.parameters() if isinstance(one, torch.nn.Module) else [one]
+                if any(_learns(torch, part) and id(part) not in seen for part in inside):
+                    yield f"the {type(value).__name__} {type(module).__name__}.{name}"
+
+
+def _learns(torch: Any, part: object) -> bool:
+    return isinstance(part, torch.nn.Parameter) and part.requires_grad

@@ -177,6 +177,48 @@ def test_what_a_builder_returns_can_be_called_as_its_kind_is(my_models, does, to
         sys.modules.pop("models.my_built_net", None)
 
 
+LAYERS = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.known = nn.Conv2d(3, 3, 1)
+            self.kept = {kept}
+
+        def forward(self, x_t, step):
+            return self.known(x_t)
+
+    return Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("[nn.Conv2d(3, 3, 1)]", r"keeps layers in the list Net\.kept, .*expected nn\.ModuleList"),
+        ("{'a': nn.Conv2d(3, 3, 1)}", r"in the dict Net\.kept"),
+        ("(nn.Parameter(torch.ones(1)),)", r"in the tuple Net\.kept"),
+        ("[self.known, 3, 'word']", ""),
+        ("nn.ModuleList([nn.Conv2d(3, 3, 1)])", ""),
+        ("[nn.Conv2d(3, 3, 1).requires_grad_(False)]", ""),
+    ],
+)
+def test_layers_that_torch_does_not_see_are_refused(my_models, kept, told):
+    (my_models / "my_built_net.py").write_text(MINE.format(does=LAYERS.replace("{kept}", kept)))
+    size = {"channels": 3, "image_size": 8, "scale": 1.0}
+    try:
+        if not told:
+            assert registry.build(Kind.BACKBONE, "mine", **size)
+            return
+        with pytest.raises(BenchError, match=told) as caught:
+            registry.build(Kind.BACKBONE, "mine", **size)
+        assert "\n" not in str(caught.value)
+    finally:
+        sys.modules.pop("models.my_built_net", None)
+
+
 def test_a_denoiser_that_takes_a_number_for_a_level_is_told_so(monkeypatch):
     class Plain:
         def fit(self, clean, levels, trainer, seed):
