@@ -57,7 +57,8 @@ def one_step_errors(
             seed_globals("validation", seed, number)  # for networks that draw from them
             fresh = ImageNoise("validation-step", seed, number, images=range(len(images)))
             with torch.no_grad():
-                error = denoiser.denoise(y, level, fresh) - images
+                # A copy, as a denoiser may write into what it is given.
+                error = denoiser.denoise(y.clone(), level, fresh) - images
             found.append(float(error.double().square().mean()))
         return tuple(found)
 

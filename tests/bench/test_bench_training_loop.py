@@ -229,6 +229,11 @@ class Returns(nn.Module):
         return y if self.clean is None else self.clean
 
 
+class WritesIntoIt(Returns):
+    def denoise(self, y, level, noise):
+        return y.mul_(0.5)
+
+
 def test_the_error_is_that_of_one_step():
     images = torch.rand(8, 1, 32, 32)
     levels = middles(schedule("sigmoid"))
@@ -239,6 +244,8 @@ def test_the_error_is_that_of_one_step():
     assert measure(Returns()) == found == one_step_errors(images, levels, seed=1)(Returns())
     assert measure(Returns(images)) == (0.0, 0.0, 0.0)
     assert one_step_errors(images, levels, seed=2)(Returns()) != found
+    assert measure(WritesIntoIt()) == measure(WritesIntoIt()) != found
+    assert measure(Returns()) == found, "whoever comes next sees the same images"
 
 
 def test_a_range_of_levels_has_two_ends_and_a_middle():
