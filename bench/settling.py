@@ -184,8 +184,8 @@ class Settler:
             self.go_on()  # raises where the run is being stopped; the cell goes on in another then
             reason = "it paused, but nobody had asked it to"
             answer |= {"status": "failed", "reason": reason, "rows": []}
-        if answer["status"] == "crashed":
-            self.go_on()  # a worker that this run ended is no fault of the cell
+        if answer["status"] in ("crashed", "oom"):
+            self.go_on()  # a worker that this run ended is no fault of the cell, whatever it seems
         settled = self._keep(planned, answer)
         shutil.rmtree(self.store.work(planned.key), ignore_errors=True)
         if answer["status"] == "ok":

@@ -14,6 +14,7 @@ from bench.executor.local import Local
 from bench.executor.opened import opened
 from bench.pool import Stopped
 from bench.runner import Runner
+from bench.settling import Limits, Settler
 from bench.store import Store
 
 
@@ -111,6 +112,29 @@ def test_what_the_executor_itself_fails_at_ends_the_run_and_frees_it(toys, plan_
     with pytest.raises(Stopped):
         Runner(Store(tmp_path), executor=place).run(plan_of(toys.number(1)))
     assert place.calls[-2:] == ["close", "release"]
+
+
+@pytest.mark.parametrize("status", ["crashed", "oom"])
+def test_a_worker_that_the_run_ended_is_no_fault_of_the_cell(toys, plan_of, tmp_path, status):
+    ended = threading.Event()
+
+    def go_on():
+        if ended.is_set():
+            raise Stopped("the run is being stopped")
+
+    class Ended(Threads):
+        def run(self, request, progress):
+            ended.set()
+            made = provenance.made("cpu", 1.0)
+            fault = {"status": status, "reason": "killed", "rows": [], "files": {}, "made": made}
+            return {**fault, "folder": request["folder"]}
+
+    (planned,), place, store = plan_of(toys.number(1)), Ended(1), Store(tmp_path)
+    store.prepare()
+    settler = Settler(store, "cpu", Limits(9.0, None), None, frozenset(), go_on)
+    with pytest.raises(Stopped):
+        settler.settle(planned, {}, lambda: place.seat(planned, go_on), lambda done, total: None)
+    assert store.get(planned.key) is None
 
 
 def test_an_address_without_a_cluster_is_one_line(capsys, tmp_path):
