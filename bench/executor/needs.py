@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.api import Cell
 from bench.limits import GIB
+from bench.shipped import CHECKPOINT
 
 TIMING = "timing"
 """A resource of which every node offers one: a timing cell takes it whole."""
@@ -27,10 +28,13 @@ class Needs:
     def of(
         cls, cell: Cell, *, device: str, memory_gib: float | None = None, threads: int = 1
     ) -> "Needs":
-        """Return the needs of a cell; training in several processes takes a share for each."""
+        """Return the needs of a cell; training in several processes takes a share for each.
+
+        A network that is taken from a set is not trained, in however many it was.
+        """
         training = cell.spec.get("training")
         asked = training.get("processes", 1) if isinstance(training, Mapping) else 1
-        processes = asked if isinstance(asked, int) else 1
+        processes = asked if isinstance(asked, int) and CHECKPOINT not in cell.spec else 1
         return cls(
             cpus=max(threads, processes),
             gpus=processes if device == "cuda" else 0,

@@ -13,6 +13,7 @@ from bench.forecast.storage import Sizes, kept_bytes, scratch_bytes
 from bench.forecast.work import Work, images_of, work_of
 from bench.plan import Planned
 from bench.registry import build
+from bench.shipped import CHECKPOINT
 
 SAME_IN_EVERY_BUDGET = {"canary": 2.0, "cost": 2.0, "ladder": 0.5}
 """Seconds on one core, from records of smoke runs on digits."""
@@ -213,5 +214,5 @@ def _parts(cell: Cell, work: Work | None) -> int:
 
 
 def _width(cell: Cell) -> int:
-    training = cell.spec.get("training", {})
-    return int(training.get("processes", 1)) if cell.task == "train" else 1
+    trains = cell.task == "train" and CHECKPOINT not in cell.spec
+    return int(cell.spec.get("training", {}).get("processes", 1)) if trains else 1

@@ -42,6 +42,8 @@ def test_training_in_processes_needs_a_gpu_or_a_processor_for_each():
     cell = Cell("train", {"training": {"processes": 8}})
     assert Needs.of(cell, device="cuda") == Needs(8, 8, 0, BESIDE_OTHERS)
     assert Needs.of(cell, device="cpu") == Needs(8, 0, 0, BESIDE_OTHERS)
+    taken = Cell("train", {**cell.spec, "checkpoint": {"name": "a/b", "sha256": "0" * 64}})
+    assert Needs.of(taken, device="cuda") == Needs(1, 1, 0, BESIDE_OTHERS), "it is not trained"
 
 
 def test_room_is_what_the_scarcest_need_leaves():
