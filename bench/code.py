@@ -159,8 +159,11 @@ def _imports(module: str) -> frozenset[str]:
     laboratory's own folder is as much a plug-in's code as what wraps it.
     """
     path = source_of(module)
-    if path is None:
-        return frozenset()
+    return frozenset() if path is None else _edited(path, module)
+
+
+def _edited(path: Path, module: str = "") -> frozenset[str]:
+    """Return what a source imports that may be edited; without a name it is no module."""
     roots = {*OURS, module.partition(".")[0]}
     found: set[str] = set()
     for dots, named, names in _said(path).imports:
@@ -200,6 +203,20 @@ def reach(modules: Iterable[str]) -> list[str]:
             seen.add(module)
             todo.extend(_imports(module))
     return sorted(seen)
+
+
+def digest_of_imports(path: Path) -> str:
+    """Return one sha256 for all that a file reaches through its imports, or nothing if it is none.
+
+    Of a file that is run by its path. What lies beside it counts, too: many such files put their
+    own folder on Python's path.
+    """
+    sys.path.append(str(path.parent))
+    try:
+        found = sorted(_edited(path))
+        return digest(*found) if found else ""
+    finally:
+        sys.path.pop()
 
 
 @functools.cache

@@ -71,6 +71,8 @@ class Network:
     schedule: str
     low: float
     """Lower end of the range of clean images; the upper one is 1."""
+    imports: str = ""
+    """The sha256 of what a file imports and that may be edited; empty where that is nothing."""
 
 
 def settle_denoiser(
@@ -94,7 +96,7 @@ def settle_denoiser(
     for t in study.budget.denoising.classic_levels:
         wanted += [cells.denoise(study, reference, t) for reference in REFERENCES]
         wanted.append(_cell(study, network, t))
-    about = f"{network.sha256[:8]}{network.checkpoint[:8]}"
+    about = f"{network.sha256[:8]}{network.imports[:8]}{network.checkpoint[:8]}"
     name = f"score-{dataset}-{network.name}-{about}-{n}"
     plan = plan_of(wanted, purpose=SCORE, device=device)
     return session_of(study, plan, name, device=device, out=out)
@@ -126,28 +128,27 @@ def network_of(asked: AskedNetwork) -> Network:
         raise unknown("range of a network", asked.value_range, list(RANGES))
     checkpoint = _checkpoint(asked.checkpoint)
     prediction, schedule = conventions(asked.checkpoint, asked.prediction, asked.schedule)
-    form, sha, entry = _code_of(place, factory)
-    return Network(
-        factory, form, sha, entry, checkpoint, prediction, schedule, RANGES[asked.value_range]
-    )
+    form, sha, entry, imports = _code_of(place, factory)
+    low = RANGES[asked.value_range]
+    return Network(factory, form, sha, entry, checkpoint, prediction, schedule, low, imports)
 
 
-def _code_of(place: str, factory: str) -> tuple[str, str, str]:
-    """Return form, sha256 and entry of a factory, of which nothing is run here."""
+def _code_of(place: str, factory: str) -> tuple[str, str, str, str]:
+    """Return form, sha256, entry and imports of a factory, of which nothing is run here."""
     if place.endswith(".py"):
         path = assets.home_expanded(place)
         if not path.is_file():
             raise Missing(f"there is no file {printable(path)}; expected one with '{factory}'")
         sha = _hash(path)
         note_place(sha, path)
-        return "file", sha, factory
+        return "file", sha, factory, code.digest_of_imports(path.resolve())
     try:
         found = importlib.util.find_spec(place)
     except (ImportError, ValueError, AttributeError) as error:
         raise Missing(f"no module '{printable(place, 100)}' ({printable(error, 100)})") from None
     if found is None:
         raise Missing(f"no module '{printable(place, 100)}'; install it, or name a .py file")
-    return "module", _module_sha(place, str(found.origin)), f"{place}:{factory}"
+    return "module", _module_sha(place, str(found.origin)), f"{place}:{factory}", ""
 
 
 def _module_sha(module: str, origin: str) -> str:

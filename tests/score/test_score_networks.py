@@ -1,10 +1,12 @@
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from bench import code as source
 from bench import registry
 from bench.api import BenchError, Invalid, Kind, Level, Missing
 from bench.checkpoint import save_weights
@@ -136,6 +138,21 @@ def test_a_network_is_known_by_its_code_and_weights(code, tmp_path):
     moved.write_text(CODE + "x = 1\n")
     changed = network_of(asked(f"{moved}:make"))
     assert replace(changed, sha256=first.sha256) == first and changed != first
+
+
+def test_what_a_file_imports_is_part_of_what_it_is(code, tmp_path):
+    assert network_of(asked(f"{code}:make")).imports == "", "torch is installed"
+    code.write_text(CODE.replace("import torch", "import torch\nimport inner_of_net"))
+    found = []
+    for value in (1, 1, 2):
+        (tmp_path / "inner_of_net.py").write_text(f"WIDTH = {value}\n")
+        for function in (source.source_of, source._said, source._imports, source.digest):
+            function.cache_clear()  # each stands for a run of its own
+        found.append(network_of(asked(f"{code}:make")))
+    first, same, changed = found
+    assert first == same != changed and first.imports
+    assert replace(changed, imports=first.imports) == first
+    assert str(tmp_path) not in sys.path
 
 
 def test_what_makes_no_network_is_told(code):
