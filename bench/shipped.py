@@ -34,6 +34,8 @@ CHECKPOINT = "checkpoint"
 """The part of a training cell's specification that says what is taken in place of training."""
 BEGUN = "begun"
 """The part that says which network a training goes on from, and what that one had learnt."""
+DATA = "data"
+"""The part of what an entry was made with that identifies its images: their manifest."""
 LIMITS = ("training", CHECKPOINT, BEGUN)
 """What does not decide whether an entry fits."""
 
@@ -174,6 +176,7 @@ def _checked(one: Shipped) -> Shipped:
         ValueError: If it has not; KeyError, TypeError likewise.
     """
     data, parts = one.spec["dataset"], [one.spec, one.files, one.row, one.made]
+    parts.append(one.made.get(DATA, {}))
     network = one.spec.get("denoiser") or one.spec.get("generator")
     if not all(isinstance(part, Mapping) for part in [*parts, data, network]):
         raise TypeError("a part of an entry is no mapping")

@@ -110,6 +110,8 @@ def _made(run: Run, record: Record, home: Path, names: tuple[str, str]) -> shipp
             (folder / curve).write_text("".join(_thinned(lines)))
     files = {path.name: file_sha(path) for path in sorted(folder.iterdir())}
     made = {part: record["made"][part] for part in ("machine", "versions", "device")}
+    if data := record.get("basis", {}).get("data"):
+        made[shipped.DATA] = data
     (row,) = record["rows"]
     one = shipped.Shipped(name, network, record["spec"], files, row, made, home)
     (folder / "card.md").write_text(card(one, (folder / shipped.WEIGHTS).stat().st_size))

@@ -1,4 +1,4 @@
-"""A network of the package in place of a training (`bench.shipped`)."""
+"""A network of a set in place of a training (`bench.shipped`)."""
 
 import shutil
 from typing import Any
@@ -9,22 +9,27 @@ from torch import nn
 from bench import shipped
 from bench.api import BenchError, Cell, Context
 from bench.batches import chosen, to_float
+from bench.canonical import digest
 from bench.checkpoint import load_tensors
+from bench.inputs import printable
 from bench.parts import read_tensors
 from bench.tasks.denoisers import GENERATOR, build_denoiser, build_generator, levels_of
 
+OF_ANY_SIZE = ("files", "counts", "split")
+"""Parts of a data set's manifest that do not depend on the size of its images."""
 FEW = 2
 """Images that `fit` is given where nothing is to be learnt from them."""
 
 
 def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shipped.Shipped]:
-    """Return the cell's network with the weights that come with the package, in float32.
+    """Return the cell's network with the weights that a set has of it, in float32.
 
     Raises:
         Missing: If they are not there.
-        BenchError: If they are of another network.
+        BenchError: If they are of another network, or of other images by now.
     """
     entry = shipped.entry(cell.spec[shipped.CHECKPOINT])
+    refuse_other_data(entry, dataset)
     build = build_generator if GENERATOR in cell.spec else build_denoiser
     module = build(cell, context, dataset)
     if cell.spec["levels"]:  # its loss is at those, which it learns from `fit`
@@ -34,8 +39,26 @@ def taken(cell: Cell, context: Context, dataset: Any) -> tuple[nn.Module, shippe
     return module.eval(), entry
 
 
+def refuse_other_data(entry: shipped.Shipped, dataset: Any) -> None:
+    """Refuse a network of images that a data set of the same name no longer holds.
+
+    Raises:
+        BenchError: If the entry tells what it learnt from, and the data set has something else.
+    """
+    was, found = entry.made.get(shipped.DATA), dataset.manifest()
+    if was is None:  # of an entry that was made before they told
+        return
+    if entry.spec["dataset"]["image_size"] != dataset.image_size:
+        was, found = ({part: one.get(part) for part in OF_ANY_SIZE} for one in (was, found))
+    if digest(was) != digest(found):
+        raise BenchError(
+            f"{entry.name} learnt from other images than {printable(dataset.name, 60)} holds now, "
+            "expected the same; put those back, or train: --set checkpoints= --set train.begin="
+        )
+
+
 def load(entry: shipped.Shipped, module: nn.Module) -> None:
-    """Load the weights that come with the package, in the module's own precision.
+    """Load the weights that a set has of a network, in the module's own precision.
 
     Raises:
         Missing: If they are not there.

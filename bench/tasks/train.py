@@ -1,6 +1,7 @@
 """Train a denoiser or a generator on a data set: weights, loss curve, validation curve, loss."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from bench.checkpoint import load_weights, save_weights
 from bench.parts import in_parts
 from bench.peers import peers
 from bench.seeds import generator
-from bench.shipped import BEGUN, CHECKPOINT, Shipped, entry
+from bench.shipped import BEGUN, CHECKPOINT, entry
 from bench.tasks.denoisers import GENERATOR, WEIGHTS, build_denoiser, build_generator, levels_of
-from bench.tasks.taken import bring, load, taken
+from bench.tasks.taken import bring, load, refuse_other_data, taken
 from bench.training import Loop, TrainSettings, write_curve
 from bench.validation import IMAGES, VALIDATION, ends, middles, one_step_errors, write_validation
 
@@ -27,10 +28,12 @@ REPEATS = 4
 
 @register(Kind.TASK, "train", source="protocol, Recipes")
 def train(cell: Cell, context: Context) -> Outcome:
-    """Run the training loop and keep the averaged weights; or take those of the package."""
+    """Run the training loop and keep the averaged weights; or take those of a set."""
     if CHECKPOINT in cell.spec:
         return _taken(cell, context)
     settings = TrainSettings(**cell.spec["training"])
+    begun = cell.spec.get(BEGUN, {})
+    earlier = _curves(begun)
     with peers(cell, context, settings.processes):
         module, loop, dataset = trained(cell, context)
     if not loop.curve:
@@ -46,9 +49,7 @@ def train(cell: Cell, context: Context) -> Outcome:
         files[VALIDATION] = context.folder / VALIDATION
         found = [(loop.before + update, errors) for update, errors in loop.validation]
         write_validation(files[VALIDATION], found)
-    begun = cell.spec.get(BEGUN, {})
-    if begun and "image_size" not in begun:  # losses of other images would be no earlier part
-        _join(entry(begun), files)
+    _join(earlier, files)
     last = [loss for _, loss in loop.curve[-100:]]
     row = {
         "updates": loop.before + len(loop.curve),
@@ -92,7 +93,7 @@ def refuse_forgetful(
 
 
 def _taken(cell: Cell, context: Context) -> Outcome:
-    """Take a network of the package; its loss on held-out images is measured here."""
+    """Take a network of a set; its loss on held-out images is measured here."""
     dataset = context.build(Kind.DATASET)
     module, entry = taken(cell, context, dataset)
     weights = context.folder / WEIGHTS
@@ -105,12 +106,22 @@ def _taken(cell: Cell, context: Context) -> Outcome:
     return Outcome([row], {WEIGHTS: weights, **bring(entry, context)})
 
 
-def _join(begun: Shipped, files: dict[str, Any]) -> None:
+def _curves(begun: Mapping[str, Any]) -> dict[str, str]:
+    """Return the curves of the network that is gone on from, by name; none of other images' losses.
+
+    They are read before the training: its set may have another network when that ends.
+    """
+    if not begun or "image_size" in begun:
+        return {}
+    one = entry(begun)
+    return {name: one.file(name).read_text() for name in one.files if name.endswith(".csv")}
+
+
+def _join(earlier: Mapping[str, str], files: Mapping[str, Path]) -> None:
     """Put the curves of the network that was gone on from before those of its going on."""
-    for name, path in files.items():
-        if path.suffix == ".csv" and name in begun.files:
-            _, *later = path.read_text().splitlines(keepends=True)
-            path.write_text("".join([begun.file(name).read_text(), *later]))
+    for name in earlier.keys() & files.keys():
+        _, *later = files[name].read_text().splitlines(keepends=True)
+        files[name].write_text("".join([earlier[name], *later]))
 
 
 def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:
@@ -124,7 +135,9 @@ def trained(cell: Cell, context: Context) -> tuple[nn.Module, Loop, Any]:
     module = build(cell, context, dataset)
     levels = levels_of(cell, context) if cell.spec.get("levels") else []
     if BEGUN in cell.spec:
-        load(entry(cell.spec[BEGUN]), module)
+        begun = entry(cell.spec[BEGUN])
+        refuse_other_data(begun, dataset)
+        load(begun, module)
     validate = _validation(cell, context, module, levels, dataset)
     loop = Loop.of(cell, context, mirrors=dataset.mirrors, validate=validate)
     module.fit(clean, levels, loop, cell.spec["seed"])

@@ -361,7 +361,7 @@ def test_a_damaged_index_is_one_line(checkpoints, text):
     [
         ("files", {}), ("files", ["weights.safetensors"]), ("files", 3), ("spec", "text"),
         ("spec", {}), ("row", None), ("row", {"updates": 1}), ("made", []), ("network", 3),
-        ("files", {"weights.safetensors": 3}),
+        ("files", {"weights.safetensors": 3}), ("made", {"data": 3}),
     ],
 )  # fmt: skip
 def test_an_entry_that_lacks_a_part_is_one_line(checkpoints, part, value):

@@ -1,0 +1,154 @@
+"""What a set of trained networks is held to: its data, its name, its folder, who else writes it."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import provenance, shipped, shipping
+from bench.api import BenchError, Kind
+from bench.budget import load_budget
+from bench.context import TaskContext
+from bench.experiments.trained import train_backbone
+from bench.plan import plan_of, study_for
+from bench.registry import build
+from bench.store import Store
+from bench.tasks import train as task
+from bench.tasks.taken import refuse_other_data
+
+SETTINGS = (
+    "image_size=16",
+    "scale=0.0625",
+    "train.updates=3",
+    "train.passes=0",
+    "train.validations=1",
+)
+
+
+def study(*settings):
+    return study_for(load_budget("smoke", [*SETTINGS, *settings]))
+
+
+def measured(cell, folder):
+    """Run a training cell in this process."""
+    for part in ("made", "partial"):
+        (folder / part).mkdir(parents=True)
+    (planned,) = plan_of([cell], purpose="test")
+    context = TaskContext(
+        planned.cell, {}, Store(folder), folder / "made", folder / "partial", "cpu",
+        progress=lambda done, total: None, pause_wanted=lambda: False,
+    )  # fmt: skip
+    return task.train(planned.cell, context)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """As much of a run as is shipped."""
+
+    folder: Path
+    records: tuple
+    files: dict
+
+    def file(self, key, name):
+        return self.files[name]
+
+    def of(self, *changes):
+        """The same run with a record for each of these changes to the one of its training."""
+        (one,) = self.records
+        return replace(self, records=tuple({**one, **change} for change in changes))
+
+    def of_data(self, **dataset):
+        spec = self.records[0]["spec"]
+        return {"spec": {**spec, "dataset": {**spec["dataset"], **dataset}}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that trained one small network, in this process."""
+    folder = tmp_path_factory.mktemp("sets")
+    cell = train_backbone(study(), "cunet")
+    outcome = measured(cell, folder)
+    (planned,) = plan_of([cell], purpose="test")
+    record = {
+        "key": planned.key, "task": "train", "status": "ok", "rows": outcome.rows,
+        "files": outcome.files, "made": provenance.made("cpu", 1.0), "spec": dict(cell.spec),
+        "basis": json.loads(json.dumps(planned.basis)),
+    }  # fmt: skip
+    return Trained(folder, (record,), outcome.files)
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    monkeypatch.delenv(shipped.OWN, raising=False)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.setenv(shipped.OWN, str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ------------------------------------------------------------------ data
+
+
+def test_pictures_that_were_exchanged_are_other_data(run, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (10, 40, 40, 3), np.uint8)
+    for number, picture in enumerate(noise):
+        Image.fromarray(picture).save(pictures / f"{number}.png")
+
+    def now(size):
+        return build(Kind.DATASET, f"folder:{pictures}", image_size=size)
+
+    about = run.of_data(name=f"folder:{pictures}")
+    basis = {"data": json.loads(json.dumps(now(16).manifest()))}
+    shipping.ship(run.of({**about, "basis": basis}), "mine")
+    (entry,) = shipped.entries()
+    for size in (16, 64):  # pictures of 40 pixels are enlarged at one of these alone
+        refuse_other_data(entry, now(size))
+    Image.fromarray(noise[0] // 2).save(pictures / "9.png")
+    for size in (16, 64):
+        with pytest.raises(BenchError, match=r"mine/cunet learnt from other images than folder:"):
+            refuse_other_data(entry, now(size))
+    made = {name: value for name, value in entry.made.items() if name != "data"}
+    refuse_other_data(replace(entry, made=made), now(16))  # of an entry that does not tell
+
+
+@pytest.mark.parametrize("setting", ["checkpoints", "train.begin"])
+def test_a_network_of_other_data_is_not_taken(run, tmp_path, setting):
+    basis = run.records[0]["basis"]
+    other = {**basis["data"], "files": {"digits.npz": "0" * 64}}
+    shipping.ship(run.of({"basis": {**basis, "data": other}}), "tiny")
+    cell = train_backbone(study(f"{setting}=tiny"), "cunet")
+    with pytest.raises(BenchError, match=r"other images than digits holds now, expected the same"):
+        measured(cell, tmp_path / "cell")
+
+
+def test_a_set_that_changes_during_a_training_loses_nothing(
+    run, checkpoints, tmp_path, monkeypatch
+):
+    shipping.ship(run, "tiny")
+    cell = train_backbone(study("train.begin=tiny"), "cunet")
+    inner = task.trained
+
+    def meanwhile(*about):
+        found = inner(*about)
+        shutil.rmtree(checkpoints)
+        return found
+
+    monkeypatch.setattr(task, "trained", meanwhile)
+    outcome = measured(cell, tmp_path / "cell")
+    curve = outcome.files["curve.csv"].read_text().splitlines()
+    assert [line.split(",")[0] for line in curve] == ["update", "1", "2", "3", "4", "5", "6"]
