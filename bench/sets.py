@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bench.api import BenchError, Cell
+from bench import shipped
+from bench.api import BenchError, Cell, Kind
 from bench.errors import unknown
 from bench.inputs import printable
-from bench.shipped import AUTO, BEGUN, CHECKPOINT, Shipped, data_of, entries
+from bench.shipped import AUTO, BEGUN, CHECKPOINT, INDEX, OWN, Shipped, data_of, entries
 
 BEGIN = "train.begin"
 """The setting that names what to go on from: a set of other sizes will do."""
@@ -43,22 +44,32 @@ def refuse_unfit(
 
 def _refuse_one(name: str, dataset: Mapping[str, Any], scale: float, setting: str) -> None:
     if name not in known_sets():
-        raise unknown("set of checkpoints", name, [*known_sets(), AUTO])
+        raise _unknown(name)
     ours = [one for one in entries() if one.set == name]
     any_size = setting == BEGIN
     wanted = data_of(dataset, any_size)
-    if not any(data_of(one.spec["dataset"], any_size) == wanted for one in ours):
-        theirs = ours[0].spec["dataset"]
+    fit = [one for one in ours if data_of(one.spec["dataset"], any_size) == wanted]
+    if not fit:
+        theirs = ", ".join(sorted({_told(one.spec["dataset"]) for one in ours}))
         raise BenchError(
-            f"{setting}={name}: its networks know {_told(theirs)}, this run has "
+            f"{setting}={name}: its networks know {theirs}, this run has "
             f"{_told(dataset)}; choose --dataset and image_size to fit, or {setting}= to train"
         )
-    widths = sorted({one.width for one in ours if "recipe" in one.spec.get("denoiser", {})})
+    widths = sorted({one.width for one in fit if "recipe" in one.spec.get("denoiser", {})})
     if widths and scale not in widths:
         raise BenchError(
             f"{setting}={name}: its networks have scale {', '.join(map(str, widths))}, this run "
             f"{scale:g}; choose --set scale= to fit, or {setting}= to train"
         )
+
+
+def _unknown(name: str) -> BenchError:
+    """Return the error for a set that is none; it names a folder of one's own that has no sets."""
+    error = unknown("set of checkpoints", name, [*known_sets(), AUTO])
+    own = shipped.home()
+    if own == shipped.FOLDER or (own / INDEX).is_file():
+        return error
+    return BenchError(f"{error}; {OWN}={printable(own)} has no {INDEX}: no set was shipped there")
 
 
 def taken(cell: Cell, said: str) -> Cell:
@@ -80,13 +91,13 @@ def continued(cell: Cell, said: str) -> Cell | None:
 
     Its specification tells how that network came about, so that it can still be read when the
     set has another. A set that is named may know images of another size, which the specification
-    tells, too: the weights of convolutions fit all.
+    tells, too: the weights of convolutions fit all. Those of a generator need not.
 
     Args:
         cell: A training.
         said: Like that of `taken`.
     """
-    one = _fitting(cell, said, any_size=True)
+    one = _fitting(cell, said, any_size=Kind.GENERATOR not in cell.spec)
     if one is None:
         return None
     what = {

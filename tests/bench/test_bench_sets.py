@@ -13,7 +13,7 @@ from bench import provenance, shipped, shipping
 from bench.api import BenchError, Kind
 from bench.budget import load_budget
 from bench.context import TaskContext
-from bench.experiments.trained import train_backbone
+from bench.experiments.trained import train_backbone, train_generator
 from bench.plan import plan_of, study_for
 from bench.registry import build
 from bench.store import Store
@@ -136,6 +136,27 @@ def test_a_network_of_other_data_is_not_taken(run, tmp_path, setting):
         measured(cell, tmp_path / "cell")
 
 
+def test_a_set_of_mixed_networks_is_asked_for_data_and_width_together(run):
+    spec = run.records[0]["spec"]
+    wide = {**run.of_data(name="mnist")["spec"], "denoiser": {**spec["denoiser"], "scale": 0.5}}
+    shipping.ship(run.of({}, {"spec": wide}), "mixed")
+    assert "checkpoint" in train_backbone(study("checkpoints=mixed"), "cunet").spec
+    with pytest.raises(BenchError, match=r"have scale 0.0625, this run 0.5"):
+        study("checkpoints=mixed", "scale=0.5")
+    with pytest.raises(BenchError, match=r"have scale 0.5, this run 0.0625"):
+        study("checkpoints=mixed", "dataset=mnist")
+    with pytest.raises(BenchError, match=r"know digits at 16x16, mnist at 16x16, this run has"):
+        study("checkpoints=mixed", "image_size=32")
+
+
+def test_a_generator_goes_on_at_its_own_size_alone(run):
+    others = ("samplers.generators=vae", "train.begin=tiny")
+    spec = train_generator(study(others[0]), "vae").spec
+    shipping.ship(run.of({"spec": dict(spec)}), "tiny")
+    assert "begun" in train_generator(study(*others), "vae").spec
+    assert "begun" not in train_generator(study(*others, "image_size=32"), "vae").spec
+
+
 def test_a_set_that_changes_during_a_training_loses_nothing(
     run, checkpoints, tmp_path, monkeypatch
 ):
@@ -152,3 +173,14 @@ def test_a_set_that_changes_during_a_training_loses_nothing(
     outcome = measured(cell, tmp_path / "cell")
     curve = outcome.files["curve.csv"].read_text().splitlines()
     assert [line.split(",")[0] for line in curve] == ["update", "1", "2", "3", "4", "5", "6"]
+
+
+# ------------------------------------------------------------------ a folder of one's own
+
+
+def test_a_folder_without_sets_is_named(run, own):
+    with pytest.raises(BenchError, match=r"no set of checkpoints named 'x'; .*own has no index"):
+        study("checkpoints=x")
+    shipping.ship(run, "mine")
+    with pytest.raises(BenchError, match=r"no set of checkpoints named 'x'; known: mine, auto$"):
+        study("checkpoints=x")
