@@ -3,7 +3,7 @@
 Adam, a moving average of the weights, gradient clipping, and seeds by name: which images update u
 sees and which noise it draws depend on (seed, u) and on how the batch is split alone, so two
 networks of a pair see the same data, and a resumed training is, bit for bit, the uninterrupted one.
-A training that goes on from a trained network counts u on, and sees what that one has not seen.
+One that goes on from a trained network counts u on: with an equal batch it sees what comes next.
 
 A batch is split into equal chunks, `accumulate` for each process, whose gradients are added up: two
 processes learn what one learns that accumulates twice. One chunk is the batch itself.
@@ -92,7 +92,7 @@ class Loop:
     also: Collection[int] = ()
     """Updates, counted from 1, after which they are measured besides."""
     before: int = 0
-    """Updates that the network has had: neither its images nor its noise come again."""
+    """Updates that the network has had: no noise comes again, and with an equal batch no image."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(update, loss) so far."""
     validation: Points = field(default_factory=list)

@@ -39,7 +39,7 @@ def _training(study: Study, of: str = "") -> dict[str, Any]:
 
 
 def train_backbone(study: Study, backbone: str) -> Cell:
-    """Return the training of a diffusion network, or what takes one of the package."""
+    """Return the training of a diffusion network, or what takes one of a set."""
     cell = Cell(
         "train",
         {
@@ -50,11 +50,11 @@ def train_backbone(study: Study, backbone: str) -> Cell:
             "seed": study.budget.seed,
         },
     )
-    return _of_package(cell, study)
+    return _of_sets(cell, study)
 
 
-def _of_package(cell: Cell, study: Study) -> Cell:
-    """Return a training, one that goes on from a network of the package, or what takes one."""
+def _of_sets(cell: Cell, study: Study) -> Cell:
+    """Return a training, one that goes on from a network of a set, or what takes one."""
     budget = study.budget
     return continued(cell, budget.train.begin) or taken(cell, budget.checkpoints)
 
@@ -129,7 +129,7 @@ def train_classic(study: Study, denoiser: str, levels: Sequence[int]) -> Cell:
             "seed": budget.seed,
         },
     )
-    return _of_package(cell, study)
+    return _of_sets(cell, study)
 
 
 def generator(study: Study, name: str) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def train_generator(study: Study, name: str) -> Cell:
             "seed": study.budget.seed,
         },
     )
-    return _of_package(cell, study)
+    return _of_sets(cell, study)
 
 
 def student_of(study: Study, backbone: str, steps: int) -> Cell:
