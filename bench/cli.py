@@ -135,13 +135,14 @@ def publish(
 def ship(
     folder: Annotated[Path, typer.Argument(metavar="RUN")],
     name: Annotated[str, typer.Argument(metavar="SET")],
+    store: StoreOption = None,
 ) -> None:
     """Copy a run's trained networks to a set of models/checkpoints, or of BENCH_CHECKPOINT_DIR."""
-    from bench.runs import load_run
+    from bench.commands.loading import loaded
     from bench.shipping import ship as copy
     from bench.trust import refuse_untrusted
 
-    finished = load_run(folder)
+    finished = loaded(folder, store)
     refuse_untrusted(finished)
     print("\n".join(str(path) for path in copy(finished, name)))
 

@@ -12,6 +12,7 @@ from PIL import Image
 from bench import provenance, shipped, shipping
 from bench.api import BenchError, Kind
 from bench.budget import load_budget
+from bench.cli import run_command_line
 from bench.context import TaskContext
 from bench.experiments.trained import train_backbone, train_generator
 from bench.plan import plan_of, study_for
@@ -173,6 +174,22 @@ def test_a_set_that_changes_during_a_training_loses_nothing(
     outcome = measured(cell, tmp_path / "cell")
     curve = outcome.files["curve.csv"].read_text().splitlines()
     assert [line.split(",")[0] for line in curve] == ["update", "1", "2", "3", "4", "5", "6"]
+
+
+# ------------------------------------------------------------------ shipping
+
+
+def test_a_run_of_a_shared_store_is_shipped(run, own, monkeypatch, tmp_path):
+    asked = []
+
+    def loaded(folder, address):
+        asked.append(address)
+        return run
+
+    monkeypatch.setattr("bench.commands.loading.loaded", loaded)
+    monkeypatch.setattr("bench.trust.refuse_untrusted", lambda run: None)
+    assert run_command_line(["ship", str(tmp_path), "mine", "--store", "file:///lab"]) == 0
+    assert asked == ["file:///lab"] and (own / "mine/cunet/card.md").is_file()
 
 
 # ------------------------------------------------------------------ a folder of one's own
