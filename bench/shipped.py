@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import BenchError, Missing
+from bench.assets import home_expanded
 from bench.disk import file_sha
 from bench.inputs import printable
 from bench.record import is_key, is_plain_name
@@ -104,9 +105,18 @@ class Shipped:
 
 
 def home() -> Path:
-    """Return the folder that `bench ship` writes to: one's own where the environment names it."""
+    """Return the folder that `bench ship` writes to: one's own where the environment names it.
+
+    Raises:
+        BenchError: If it names a file, or a person that this machine does not know.
+    """
     own = os.environ.get(OWN)
-    return Path(own).absolute() if own else FOLDER
+    if not own:
+        return FOLDER
+    folder = home_expanded(own).resolve()
+    if folder.is_file():
+        raise BenchError(f"{OWN}={printable(folder)} is a file, expected a folder; name another")
+    return FOLDER if folder == FOLDER.resolve() else folder
 
 
 def entries() -> tuple[Shipped, ...]:
@@ -123,13 +133,15 @@ def entries() -> tuple[Shipped, ...]:
     if twice := {one.set for one in package} & {one.set for one in own}:
         raise BenchError(
             f"the set {', '.join(sorted(twice))} in {OWN}={printable(folder)} has the name of one "
-            "of the package; ship it anew under another name"
+            "of the package; ship its run under another name, then remove its folder"
         )
     return package + own
 
 
 def listed(folder: Path) -> tuple[Shipped, ...]:
     """Return the networks that the index of a folder lists; none where it has none.
+
+    Nor those of one's own whose folder somebody removed; the package's are under version control.
 
     Raises:
         BenchError: If the index cannot be read or is none.
@@ -146,7 +158,7 @@ def listed(folder: Path) -> tuple[Shipped, ...]:
         names = (one.set, one.network, *one.files)
         if not all(map(is_plain_name, names)) or not all(map(is_key, one.files.values())):
             raise BenchError(f"{path}: {printable(str(names))} are no plain names with hashes")
-    return found
+    return tuple(one for one in found if folder == FOLDER or one.folder.is_dir())
 
 
 def width_of(spec: Mapping[str, Any]) -> float:

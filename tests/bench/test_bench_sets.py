@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import provenance, shipped, shipping
+from bench import provenance, sets, shipped, shipping
 from bench.api import BenchError, Kind
 from bench.budget import load_budget
 from bench.cli import run_command_line
@@ -195,9 +195,37 @@ def test_a_run_of_a_shared_store_is_shipped(run, own, monkeypatch, tmp_path):
 # ------------------------------------------------------------------ a folder of one's own
 
 
+def test_a_set_that_was_removed_by_hand_is_none(run, own):
+    for name in ("kept", "gone"):
+        shipping.ship(run, name)
+    shutil.rmtree(own / "gone")
+    assert sets.known_sets() == ["kept"]
+    shipping.ship(run, "more")
+    assert "gone" not in (own / "index.json").read_text() + (own / "README.md").read_text()
+
+
+def test_the_folder_is_one_whatever_it_is_called(run, checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(shipped.OWN, "~/mine")
+    assert shipped.home() == tmp_path / "mine"
+    checkpoints.mkdir()
+    (tmp_path / "alias").symlink_to(checkpoints)
+    monkeypatch.setenv(shipped.OWN, str(tmp_path / "alias"))
+    assert shipped.home() == checkpoints
+    shipping.ship(run, "tiny")
+    assert [one.set for one in shipped.entries()] == ["tiny"], "and not once more of one's own"
+
+
 def test_a_folder_without_sets_is_named(run, own):
     with pytest.raises(BenchError, match=r"no set of checkpoints named 'x'; .*own has no index"):
         study("checkpoints=x")
     shipping.ship(run, "mine")
     with pytest.raises(BenchError, match=r"no set of checkpoints named 'x'; known: mine, auto$"):
         study("checkpoints=x")
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(run, own):
+    own.write_text("")
+    for use in (shipped.entries, lambda: shipping.ship(run, "mine")):
+        with pytest.raises(BenchError, match=r"BENCH_CHECKPOINT_DIR=.*own is a file, expected a"):
+            use()
