@@ -108,22 +108,56 @@ def file_sha(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def made_writable(folder: Path) -> None:
+def made_writable(folder: Path, mend: str = "choose another --out") -> None:
     """Make a folder where there is none, and find out now whether it can be written.
+
+    Args:
+        folder: Which.
+        mend: What to do where it cannot.
 
     Raises:
         StorageError: If it is a file or cannot be written.
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise StorageError(f"{folder} is a file, expected a folder; choose another --out")
+            raise StorageError(f"{folder} is a file, expected a folder; {mend}")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise StorageError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another --out"
+            f"cannot write to {folder}: {error.strerror or error}; {mend}"
         ) from error
+
+
+@contextlib.contextmanager
+def exchanged(new: Mapping[Path, Path], aside: Path) -> Iterator[None]:
+    """Move folders to where older ones may lie, which are put back unless all goes well inside.
+
+    Args:
+        new: Where one is to lie -> where it lies.
+        aside: Holds the older ones meanwhile; on the same disk.
+    """
+    old = {place: aside / str(number) for number, place in enumerate(new)}
+    aside.mkdir(parents=True)
+    try:
+        for place, made in new.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.exists():
+                place.replace(old[place])
+            made.replace(place)
+        yield
+    except BaseException:
+        for place, made in new.items():
+            if not made.exists():  # it is at its place
+                shutil.rmtree(place, ignore_errors=True)
+            if old[place].exists():
+                old[place].replace(place)
+            with contextlib.suppress(OSError):
+                place.parent.rmdir()  # where nothing else is in it
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_plain(path: str | Path, largest: int) -> tuple[bytes | None, str]:

@@ -1,16 +1,20 @@
 """Adding a run's trained networks to those of the package, or one's own (`bench.shipped`)."""
 
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from bench import shipped
-from bench.api import BenchError, Kind
-from bench.disk import file_sha, write_atomically
+from bench.api import BenchError, Kind, Missing
+from bench.disk import exchanged, file_sha, made_writable, write_atomically
+from bench.inputs import printable
 from bench.parts import read_tensors, write_tensors
 from bench.record import is_plain_name
 from bench.registry import DIFFUSION, build
@@ -22,6 +26,11 @@ MOST_BYTES = 80 * 2**20
 """Of all networks of the package together: they travel with every clone."""
 NEW = ".new"
 """Where networks lie until all of them can be moved to their set."""
+OLD = ".old"
+"""Where, in there, those lie meanwhile that were in their places: no network has such a name."""
+LOCK = ".lock"
+WAIT_S = 60.0
+"""For another process that ships to the same folder, which takes seconds."""
 CONTENTS = "README.md"
 """Lists the networks for people."""
 INTRODUCTION = """# Trained networks
@@ -43,48 +52,84 @@ def ship(run: Run, name: str) -> list[Path]:
     """Copy the trained networks of a run into the set `name`, in half precision; return cards.
 
     The set is one of the package, or one's own where the environment names a folder for those.
-    A network of the same name in that set is replaced.
+    A network of the same name in that set is replaced, where it is of the same data and recipe.
 
     Raises:
         BenchError: If the name is none, or is the package's and the set one's own, the run trained
-            nothing, a value does not fit into half precision, or all of the package together
-            would be too large; nothing is changed then.
+            nothing, the set has another network of the same name, a value does not fit into half
+            precision, or all of the package together would be too large; nothing is changed then.
         Missing: If the weights of another network beside it are lost; likewise.
+        StorageError: If the folder cannot be written; likewise.
     """
-    if not is_plain_name(name) or name == shipped.AUTO:
-        raise BenchError(f"'{name}' cannot name a set; use a plain name such as mnist-32")
+    _refuse_name(name)
     trained = [one for one in run.records if _is_training(one)]
     if not trained:
         raise BenchError(f"{run.folder} trained no network; name a run with cells 'train'")
     home = shipped.home()
     if home != shipped.FOLDER and any(one.set == name for one in shipped.listed(shipped.FOLDER)):
         raise BenchError(f"the package has a set '{name}'; choose another name")
+    made_writable(home, f"name a folder that you may write to with {shipped.OWN}")
+    with _alone(home):
+        return _exchange(run, trained, home, name)
+
+
+def _refuse_name(name: str) -> None:
+    taken = name == shipped.AUTO or name.lower() in (shipped.INDEX, CONTENTS.lower())
+    if taken or not is_plain_name(name) or "," in name or name != name.strip():
+        raise BenchError(f"'{name}' cannot name a set; use a plain name such as mnist-32")
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Let no other process ship to a folder meanwhile: each writes the index that it has read."""
+    try:
+        held = FileLock(home / LOCK).acquire(timeout=WAIT_S)
+    except Timeout:
+        raise BenchError(
+            f"another process ships to {printable(home)}; do it again once that is done"
+        ) from None
+    with held:
+        yield
+
+
+def _exchange(run: Run, trained: Sequence[Record], home: Path, name: str) -> list[Path]:
+    """Write the networks of a run beside the sets of a folder, then move all to their places."""
     scratch = home / NEW
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        names = _networks(trained, name)
+        there = shipped.listed(home)
+        names = _networks(trained, name, there)
         made = [
             _made(run, record, home, (name, one))
             for record, one in zip(trained, names, strict=True)
         ]
         renewed = {one.name for one in made}
-        kept = [one for one in shipped.listed(home) if one.name not in renewed]
-        for one in kept:
-            one.file(shipped.WEIGHTS)  # its size is to be listed
+        kept = [one for one in there if one.name not in renewed]
+        _refuse_lost(kept)
         if home == shipped.FOLDER:
             _refuse_large(kept, scratch)
-        for one in made:
-            shutil.rmtree(one.folder, ignore_errors=True)
-            one.folder.parent.mkdir(parents=True, exist_ok=True)
-            (scratch / one.network).replace(one.folder)
+        listed = sorted([*kept, *made], key=lambda one: one.name)
+        places = {one.folder: scratch / one.network for one in made}
+        with exchanged(places, scratch / OLD):
+            page = contents(listed)
+            index = {"networks": [_line(one) for one in listed]}
+            text = json.dumps(index, indent=1, sort_keys=True) + "\n"
+            write_atomically(home / shipped.INDEX, text.encode())
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    listed = sorted([*kept, *made], key=lambda one: one.name)
-    index = {"networks": [_line(one) for one in listed]}
-    text = json.dumps(index, indent=1, sort_keys=True) + "\n"
-    write_atomically(home / shipped.INDEX, text.encode())
-    write_atomically(home / CONTENTS, contents(listed).encode())
+    write_atomically(home / CONTENTS, page.encode())
     return [one.folder / "card.md" for one in made]
+
+
+def _refuse_lost(kept: Sequence[shipped.Shipped]) -> None:
+    """Refuse to list networks that are not there, whose size is to be told."""
+    for one in kept:
+        if not one.folder.is_dir():
+            raise Missing(
+                f"{printable(one.folder)} is gone, which {shipped.INDEX} beside its set lists; "
+                "restore it with git, or take its entry out of that file"
+            )
+        one.file(shipped.WEIGHTS)
 
 
 def _is_training(record: Record) -> bool:
@@ -118,13 +163,14 @@ def _made(run: Run, record: Record, home: Path, names: tuple[str, str]) -> shipp
     return one
 
 
-def _networks(trained: Sequence[Record], name: str) -> list[str]:
+def _networks(trained: Sequence[Record], name: str, there: Sequence[shipped.Shipped]) -> list[str]:
     """Return folder names for networks; the width is in it where the set has another already.
 
     Raises:
-        BenchError: If two would have one name.
+        BenchError: If two would have one name, or one that of another network in the set.
     """
-    widths = {one.network: one.width for one in shipped.entries() if one.set == name}
+    ours = {one.network: one for one in there if one.set == name}
+    widths = {network: one.width for network, one in ours.items()}
     found: list[str] = []
     for record in trained:
         network, width = _network(record["spec"]), shipped.width_of(record["spec"])
@@ -135,6 +181,13 @@ def _networks(trained: Sequence[Record], name: str) -> list[str]:
             raise BenchError(
                 f"several networks of the run would be called {name}/{network}; name a run with "
                 "one data set, one size and one recipe"
+            )
+        if network in ours and not ours[network].fits(record["spec"]):
+            data = ours[network].spec["dataset"]
+            raise BenchError(
+                f"the set '{name}' has another {network}, of {printable(data['name'], 60)} at "
+                f"{data['image_size']} pixels: data, size, seed and recipe are to be the same; "
+                "choose another name"
             )
         found.append(network)
     return found
@@ -165,8 +218,8 @@ def _refuse_large(kept: Sequence[shipped.Shipped], scratch: Path) -> None:
     if total > MOST_BYTES:
         raise BenchError(
             f"all checkpoints together would have {total / 2**20:.0f} MiB, expected at most "
-            f"{MOST_BYTES >> 20}; remove a set from models/checkpoints first, "
-            f"or name a folder of your own with {shipped.OWN}"
+            f"{MOST_BYTES >> 20}; remove a set from models/checkpoints and its entries from "
+            f"{shipped.INDEX} first, or name a folder of your own with {shipped.OWN}"
         )
 
 

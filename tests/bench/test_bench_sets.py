@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
-from bench import provenance, sets, shipped, shipping
-from bench.api import BenchError, Kind
+from bench import disk, provenance, sets, shipped, shipping
+from bench.api import BenchError, Kind, Missing, StorageError
 from bench.budget import load_budget
 from bench.cli import run_command_line
 from bench.context import TaskContext
@@ -179,6 +180,52 @@ def test_a_set_that_changes_during_a_training_loses_nothing(
 # ------------------------------------------------------------------ shipping
 
 
+def test_another_network_of_the_same_name_is_not_replaced(run, checkpoints):
+    shipping.ship(run, "tiny")
+    before = content(checkpoints)
+    other = run.of(run.of_data(image_size=32))
+    with pytest.raises(BenchError, match=r"'tiny' has another cunet, of digits at 16 pixels: .*"):
+        shipping.ship(other, "tiny")
+    assert content(checkpoints) == before
+    longer = {**run.records[0]["spec"]["training"], "updates": 9}
+    shipping.ship(run.of({"spec": {**run.records[0]["spec"], "training": longer}}), "tiny")
+    (entry,) = shipped.entries()
+    assert entry.spec["training"]["updates"] == 9
+
+
+def test_networks_are_back_where_the_index_cannot_be_written(run, checkpoints, monkeypatch):
+    shipping.ship(run, "tiny")
+    before = content(checkpoints)
+
+    def full(path, text):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(shipping, "write_atomically", full)
+    monkeypatch.setattr(shipping, "POINTS", 1)  # the network that is shipped has other files
+    for name in ("tiny", "other"):
+        with pytest.raises(StorageError, match="no space left"):
+            shipping.ship(run, name)
+        assert content(checkpoints) == before
+        assert sorted(path.name for path in checkpoints.iterdir() if path.is_dir()) == ["tiny"]
+
+
+def test_one_process_ships_to_a_folder_at_a_time(run, own, monkeypatch):
+    shipping.ship(run, "mine")
+    monkeypatch.setattr(shipping, "WAIT_S", 0.01)
+    with FileLock(own / shipping.LOCK):
+        with pytest.raises(BenchError, match=r"another process ships to .*own; do it again once"):
+            shipping.ship(run, "more")
+    shipping.ship(run, "more")
+    assert {one.set for one in shipped.entries()} == {"mine", "more"}
+
+
+@pytest.mark.parametrize("name", ["a,b", " a", "a ", "index.json", "README.md", "readme.md"])
+def test_what_a_run_could_not_name_names_no_set(run, checkpoints, name):
+    with pytest.raises(BenchError, match=r"cannot name a set; use a plain name such as"):
+        shipping.ship(run, name)
+    assert not checkpoints.exists()
+
+
 def test_a_run_of_a_shared_store_is_shipped(run, own, monkeypatch, tmp_path):
     asked = []
 
@@ -202,6 +249,30 @@ def test_a_set_that_was_removed_by_hand_is_none(run, own):
     assert sets.known_sets() == ["kept"]
     shipping.ship(run, "more")
     assert "gone" not in (own / "index.json").read_text() + (own / "README.md").read_text()
+
+
+def test_a_set_of_the_package_that_was_removed_is_told(run, checkpoints):
+    for name in ("kept", "gone"):
+        shipping.ship(run, name)
+    shutil.rmtree(checkpoints / "gone")
+    with pytest.raises(Missing, match=r"gone/cunet is gone, .* with git, or take its entry out"):
+        shipping.ship(run, "more")
+    index = json.loads((checkpoints / "index.json").read_text())
+    index["networks"] = [one for one in index["networks"] if one["set"] != "gone"]
+    (checkpoints / "index.json").write_text(json.dumps(index))
+    shipping.ship(run, "more")
+
+
+def test_a_set_that_has_the_name_of_one_of_the_package_can_be_moved(run, own, monkeypatch):
+    shipping.ship(run, "tiny")
+    monkeypatch.delenv(shipped.OWN)
+    shipping.ship(run, "tiny")
+    monkeypatch.setenv(shipped.OWN, str(own))
+    with pytest.raises(BenchError, match=r"under another name, then remove its folder"):
+        shipped.entries()
+    shipping.ship(run, "mine")
+    shutil.rmtree(own / "tiny")
+    assert sets.known_sets() == ["mine", "tiny"]
 
 
 def test_the_folder_is_one_whatever_it_is_called(run, checkpoints, tmp_path, monkeypatch):
@@ -229,3 +300,16 @@ def test_a_file_in_place_of_the_folder_is_one_line(run, own):
     for use in (shipped.entries, lambda: shipping.ship(run, "mine")):
         with pytest.raises(BenchError, match=r"BENCH_CHECKPOINT_DIR=.*own is a file, expected a"):
             use()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(run, checkpoints, own, monkeypatch):
+    def refused(dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(disk.tempfile, "TemporaryFile", refused)
+    said = r": Permission denied; name a folder that you may write to with BENCH_CHECKPOINT_DIR"
+    with pytest.raises(StorageError, match=f"cannot write to {own}{said}"):
+        shipping.ship(run, "mine")
+    monkeypatch.delenv(shipped.OWN)
+    with pytest.raises(StorageError, match=f"cannot write to {checkpoints}{said}"):
+        shipping.ship(run, "mine")
