@@ -5,7 +5,7 @@ import json
 import pytest
 
 import bench.report
-from bench import assets, weights
+from bench import assets, publish, weights
 from bench.api import ENTRIES, BenchError, Cell, Kind, register
 from bench.cli import run_command_line
 from bench.pool import Worker
@@ -26,6 +26,7 @@ def _quick_report(monkeypatch):
             (folder / name).write_text(str(run.manifest["merkle_root"]))
 
     monkeypatch.setattr(bench.report, "write_report", write)
+    monkeypatch.setattr(publish, "write_report", write)  # imported here first, it would keep it
 
 
 @pytest.fixture
