@@ -67,6 +67,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Draw the same numbers whatever tests ran before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def toys(monkeypatch):
     """Install the plug-ins of tests/plugin, here and in worker processes."""

@@ -122,7 +122,7 @@ def test_one_pass_normalises_scales_and_shifts(batch, groups, side, last):
 
 @pytest.mark.parametrize("act", [F.silu, F.relu, F.softplus])
 def test_only_what_no_gradient_needs_is_overwritten(act):
-    x = torch.randn(5)
+    x = torch.linspace(-2, 3, 5)
     with torch.no_grad():
         given_away = x.clone()
         torch.testing.assert_close(overwrite(act, given_away), act(x))
