@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.api import BenchError, Kind, StorageError
+from bench.disk import exchanged
 from bench.record import is_plain_name
 from bench.registry import find
 from bench.report import write_report
@@ -41,17 +42,17 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
     results, reports = (root / part / "reference" / name for part in ("results", "reports"))
     back = os.path.relpath(reports, results)
     made = [folder.with_name(f".{name}.new") for folder in (results, reports)]
+    aside = results.with_name(f".{name}.old")
     try:
-        for folder in made:
+        for folder in (*made, aside):
             shutil.rmtree(folder, ignore_errors=True)
         _copy(run, *made)
         if not run.manifest.get("reference"):
             run = _for_others(run, *made)
         manifest = {**run.manifest, "store": ".", "report": back, "reference": True}
         write_manifest(made[0], manifest)
-        for new, folder in zip(made, (results, reports), strict=True):
-            shutil.rmtree(folder, ignore_errors=True)
-            new.replace(folder)
+        with exchanged(dict(zip((results, reports), made, strict=True)), aside):
+            pass
     except OSError as error:
         raise StorageError(f"cannot publish {run.folder}: {error}") from error
     finally:

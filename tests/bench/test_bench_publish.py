@@ -55,6 +55,17 @@ def test_what_was_published_stays_until_the_new_is_whole(tmp_path, monkeypatch, 
     assert run_command_line(["publish", one, "two"]) == 0
     before = sorted(path.name for path in results.rglob("*"))
     assert run_command_line(["publish", str(results), "two"]) == 0, "onto itself"
+    move = Path.replace
+
+    def half(self, target):
+        if self.name == ".two.new" and "reports" in Path(target).parts:
+            raise OSError("no room")
+        return move(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", half)
+        assert run_command_line(["publish", one, "two"]) == 74
+    assert (tmp_path / "reports/reference/two/report.html").is_file(), "the old one is back"
     (tmp_path / "reports" / "reference" / "one" / "report.html").unlink()
     assert run_command_line(["publish", one, "two"]) == 74
     assert f"cannot publish {one}" in capsys.readouterr().err
