@@ -14,6 +14,16 @@ BESIDE_OTHERS = 0.001
 """Of `TIMING`, that a quality cell takes: none begins beside a timing cell, nor it beside one."""
 
 
+def processes_of(cell: Cell) -> int:
+    """Return how many processes work on a cell: several where one is trained in as many.
+
+    A network that is taken from a set is not trained, in however many it was.
+    """
+    training = cell.spec.get("training")
+    asked = training.get("processes", 1) if isinstance(training, Mapping) else 1
+    return asked if isinstance(asked, int) and CHECKPOINT not in cell.spec else 1
+
+
 @dataclass(frozen=True)
 class Needs:
     """What one cell takes of one node while it is measured."""
@@ -28,13 +38,8 @@ class Needs:
     def of(
         cls, cell: Cell, *, device: str, memory_gib: float | None = None, threads: int = 1
     ) -> "Needs":
-        """Return the needs of a cell; training in several processes takes a share for each.
-
-        A network that is taken from a set is not trained, in however many it was.
-        """
-        training = cell.spec.get("training")
-        asked = training.get("processes", 1) if isinstance(training, Mapping) else 1
-        processes = asked if isinstance(asked, int) and CHECKPOINT not in cell.spec else 1
+        """Return the needs of a cell; training in several processes takes a share for each."""
+        processes = processes_of(cell)
         return cls(
             cpus=max(threads, processes),
             gpus=processes if device == "cuda" else 0,

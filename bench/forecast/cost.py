@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 from bench import canonical
 from bench.api import Cell, Kind
+from bench.executor.needs import processes_of
 from bench.forecast.macs import Macs
 from bench.forecast.pace import Pace, Shape
 from bench.forecast.storage import Sizes, kept_bytes, scratch_bytes
 from bench.forecast.work import Work, images_of, work_of
 from bench.plan import Planned
 from bench.registry import build
-from bench.shipped import CHECKPOINT
 
 SAME_IN_EVERY_BUDGET = {"canary": 2.0, "cost": 2.0, "ladder": 0.5}
 """Seconds on one core, from records of smoke runs on digits."""
@@ -90,7 +90,7 @@ def costs_of(plan: Iterable[Planned], rates: Rates) -> dict[str, Cost]:
 def _cost(planned: Planned, rates: Rates) -> Cost:
     cell, work, shape = planned.cell, work_of(planned), shape_of(planned.cell)
     counts = (planned.basis.get("data") or {}).get("counts", {})
-    cost = Cost(width=_width(cell), parts=_parts(cell, work))
+    cost = Cost(width=processes_of(cell), parts=_parts(cell, work))
     if shape is not None:
         sizes = _sizes(cell, shape, rates.macs)
         kept, scratch = kept_bytes(cell, sizes, counts), scratch_bytes(cell, sizes)
@@ -211,8 +211,3 @@ def _parts(cell: Cell, work: Work | None) -> int:
     if work is None or cell.task not in IN_PARTS:
         return 1
     return -(-images_of(cell) // cell.spec["micro_batch"])
-
-
-def _width(cell: Cell) -> int:
-    trains = cell.task == "train" and CHECKPOINT not in cell.spec
-    return int(cell.spec.get("training", {}).get("processes", 1)) if trains else 1

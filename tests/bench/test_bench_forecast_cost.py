@@ -10,8 +10,9 @@ import pytest
 
 from bench.api import BenchError, Cell, Kind
 from bench.cli import run_command_line
+from bench.executor.needs import processes_of
 from bench.forecast.cluster import Cluster
-from bench.forecast.cost import Cost, Rates, _width, costs_of
+from bench.forecast.cost import Cost, Rates, costs_of
 from bench.forecast.earlier import earlier, stated
 from bench.forecast.macs import Macs
 from bench.forecast.pace import Pace, Seconds
@@ -122,8 +123,8 @@ def test_a_throughput_turns_macs_into_seconds_and_leaves_filters_on_the_cpu():
 
 def test_what_is_taken_from_a_set_takes_one_worker():
     training = {"training": {"processes": 8}}
-    assert _width(Cell("train", training)) == 8
-    assert _width(Cell("train", {**training, "checkpoint": {}})) == 1, "it is not trained"
+    assert processes_of(Cell("train", training)) == 8
+    assert processes_of(Cell("train", {**training, "checkpoint": {}})) == 1, "it is not trained"
 
 
 def test_data_that_are_not_here_cost_what_they_would(monkeypatch, tmp_path):
