@@ -149,6 +149,21 @@ def test_a_folder_with_an_init_is_a_plug_in_and_prints_where_no_program_reads(my
     assert capfd.readouterr().out == ""
 
 
+def check_built(folder, does, told):
+    """Build a backbone whose builder does this; it is refused in a line, or taken where none is."""
+    (folder / "my_built_net.py").write_text(MINE.format(does=does))
+    size = {"channels": 3, "image_size": 8, "scale": 1.0}
+    try:
+        if not told:
+            assert registry.build(Kind.BACKBONE, "mine", **size)
+            return
+        with pytest.raises(BenchError, match=told) as caught:
+            registry.build(Kind.BACKBONE, "mine", **size)
+        assert "\n" not in str(caught.value)
+    finally:
+        sys.modules.pop("models.my_built_net", None)
+
+
 NETWORK = "return type('Net', (), {'parameters': list, 'forward': staticmethod(%s)})()"
 
 
@@ -164,17 +179,7 @@ NETWORK = "return type('Net', (), {'parameters': list, 'forward': staticmethod(%
     ],
 )
 def test_what_a_builder_returns_can_be_called_as_its_kind_is(my_models, does, told):
-    (my_models / "my_built_net.py").write_text(MINE.format(does=does))
-    size = {"channels": 3, "image_size": 8, "scale": 1.0}
-    try:
-        if not told:
-            assert registry.build(Kind.BACKBONE, "mine", **size)
-            return
-        with pytest.raises(BenchError, match=told) as caught:
-            registry.build(Kind.BACKBONE, "mine", **size)
-        assert "\n" not in str(caught.value)
-    finally:
-        sys.modules.pop("models.my_built_net", None)
+    check_built(my_models, does, told)
 
 
 LAYERS = """
@@ -206,17 +211,7 @@ LAYERS = """
     ],
 )
 def test_layers_that_torch_does_not_see_are_refused(my_models, kept, told):
-    (my_models / "my_built_net.py").write_text(MINE.format(does=LAYERS.replace("{kept}", kept)))
-    size = {"channels": 3, "image_size": 8, "scale": 1.0}
-    try:
-        if not told:
-            assert registry.build(Kind.BACKBONE, "mine", **size)
-            return
-        with pytest.raises(BenchError, match=told) as caught:
-            registry.build(Kind.BACKBONE, "mine", **size)
-        assert "\n" not in str(caught.value)
-    finally:
-        sys.modules.pop("models.my_built_net", None)
+    check_built(my_models, LAYERS.replace("{kept}", kept), told)
 
 
 def test_a_denoiser_that_takes_a_number_for_a_level_is_told_so(monkeypatch):

@@ -9,42 +9,16 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
+from tiny_training import measured, study
 
 from bench import disk, provenance, sets, shipped, shipping
 from bench.api import BenchError, Kind, Missing, StorageError
-from bench.budget import load_budget
 from bench.cli import run_command_line
-from bench.context import TaskContext
 from bench.experiments.trained import train_backbone, train_generator
-from bench.plan import plan_of, study_for
+from bench.plan import plan_of
 from bench.registry import build
-from bench.store import Store
 from bench.tasks import train as task
 from bench.tasks.taken import refuse_other_data
-
-SETTINGS = (
-    "image_size=16",
-    "scale=0.0625",
-    "train.updates=3",
-    "train.passes=0",
-    "train.validations=1",
-)
-
-
-def study(*settings):
-    return study_for(load_budget("smoke", [*SETTINGS, *settings]))
-
-
-def measured(cell, folder):
-    """Run a training cell in this process."""
-    for part in ("made", "partial"):
-        (folder / part).mkdir(parents=True)
-    (planned,) = plan_of([cell], purpose="test")
-    context = TaskContext(
-        planned.cell, {}, Store(folder), folder / "made", folder / "partial", "cpu",
-        progress=lambda done, total: None, pause_wanted=lambda: False,
-    )  # fmt: skip
-    return task.train(planned.cell, context)
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,18 @@ from itertools import pairwise
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_training import SETTINGS, measured, study
 
 from bench import sets, shipped, shipping
 from bench.api import BenchError, Missing
 from bench.budget import load_budget
 from bench.cli import run_command_line
-from bench.context import TaskContext
 from bench.experiments.trained import train_backbone
 from bench.forecast.work import work_of
 from bench.plan import make_plan, plan_of, study_for
 from bench.runs import load_run
-from bench.store import Store
 from bench.tasks.taken import halved
-from bench.tasks.train import train
 
-SETTINGS = (
-    "image_size=16",
-    "scale=0.0625",
-    "train.updates=3",
-    "train.passes=0",
-    "train.validations=1",
-    "denoising.n_one_step=4",
-)
 SETS = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
@@ -47,22 +37,6 @@ def checkpoints(tmp_path, monkeypatch):
     folder = tmp_path / "checkpoints"
     monkeypatch.setattr(shipped, "FOLDER", folder)
     return folder
-
-
-def study(*settings):
-    return study_for(load_budget("smoke", [*SETTINGS, *settings]))
-
-
-def measured(cell, folder):
-    """Run a training cell in this process."""
-    for part in ("made", "partial"):
-        (folder / part).mkdir(parents=True)
-    (planned,) = plan_of([cell], purpose="test")
-    context = TaskContext(
-        planned.cell, {}, Store(folder), folder / "made", folder / "partial", "cpu",
-        progress=lambda done, total: None, pause_wanted=lambda: False,
-    )  # fmt: skip
-    return train(planned.cell, context)
 
 
 def test_a_run_takes_the_network_that_another_trained(trained, checkpoints, tmp_path, capsys):
