@@ -123,9 +123,11 @@ def less_time(run: RunLike) -> Evidence:
     for pair, ours, base in _times(run):
         steps = pair[0].best_steps.value / pair[1].best_steps.value
         time = ours.value / base.value
+        ends = _quotient(ours, base)
+        told = f"; the ranges of both: x{ends[1]:.2f} to x{ends[2]:.2f}" if ends else ""
         texts.append(
             f"{pair[0].dataset}: {abs(1 - time):.0%} {'less' if time < 1 else 'more'} time "
-            f"(steps x{steps:.2f}, per step x{time / steps:.2f})"
+            f"(steps x{steps:.2f}, per step x{time / steps:.2f}{told})"
         )
         gap = less_than(MOST_TIME, ours, base)
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
@@ -140,7 +142,7 @@ def least_time(run: RunLike) -> Evidence:
         return NOTHING
     pair, ours, base = min(found, key=lambda one: one[1].value / one[2].value)
     less, unlike = 1 - ours.value / base.value, unlike_paper(run, pair[0])
-    ends = worst_ratio(ours.triple, base.triple) if ours.low and base.low else None
+    ends = _quotient(ours, base)
     if ends is None:
         verdict, text = missing("no interval of the ratio"), ""
     else:
@@ -155,10 +157,15 @@ def least_time(run: RunLike) -> Evidence:
 
 def less_than(share: float, ours: Value, base: Value) -> Triple | None:
     """Return ours / base - share; None where either has no range."""
+    ratio = _quotient(ours, base)
+    return None if ratio is None else tuple(end - share for end in ratio)
+
+
+def _quotient(ours: Value, base: Value) -> Triple | None:
+    """Return ours / base, between the ends of both ranges; None where either has none."""
     if ours.low is None or base.low is None:
         return None
-    ratio = worst_ratio(ours.triple, base.triple)
-    return None if ratio is None else tuple(end - share for end in ratio)
+    return worst_ratio(ours.triple, base.triple)
 
 
 def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Evidence:

@@ -129,6 +129,15 @@ def test_the_largest_saving_of_time_is_steps_times_latency(run):
     assert found.measured.startswith(f"digits: {saved:.0%} of the time saved (the ranges of ")
 
 
+def test_a_share_of_time_is_told_with_the_ranges_of_steps_and_latency(run, monkeypatch):
+    told = claims_quality.less_time(run).measured
+    assert "; the ranges of both: x" in told
+    monkeypatch.setattr(claims_quality, "worst_ratio", lambda ours, base: (0.5, 0.25, 1.5))
+    assert "; the ranges of both: x0.25 to x1.50)" in claims_quality.less_time(run).measured
+    monkeypatch.setattr(claims_quality, "worst_ratio", lambda ours, base: None)
+    assert "ranges" not in claims_quality.less_time(run).measured
+
+
 def test_a_range_from_nothing_saved_to_the_papers_share_decides_nothing(run, monkeypatch):
     def saving(low, high):
         ends = (1 - (low + high) / 2, 1 - high, 1 - low)
