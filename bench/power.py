@@ -177,12 +177,18 @@ def _scores(run: Run, task: str, metric: str) -> dict[Condition, dict[str, Score
         for row in record["rows"]:
             wanted = task == "frechet" or (row.get("part"), row.get("metric")) == (BEST, metric)
             if wanted and len(row.get("leave_one_out", row.get("per_image", []))) > 1:
-                about = [("steps", record["spec"].get("steps")), ("t", record["spec"].get("t"))]
-                condition = tuple(f"{word}={value}" for word, value in about if value is not None)
-                if row.get("estimate"):
-                    condition = (*condition, row["estimate"])
-                scores[condition][name.removeprefix(DIFFUSION)] = row
+                scores[_condition(record["spec"], row)][name.removeprefix(DIFFUSION)] = row
     return dict(scores)
+
+
+def _condition(spec: Mapping[str, Any], row: Score) -> Condition:
+    """Return in words what scores must share to be compared."""
+    about = [(word, spec.get(word)) for word in ("steps", "t")]
+    features = (spec.get("features") or {}).get("name")
+    rest = [row.get("estimate"), features, "clipped" if spec.get("clipped") else None]
+    return tuple(f"{word}={value}" for word, value in about if value is not None) + tuple(
+        word for word in rest if word
+    )
 
 
 def _pairs(

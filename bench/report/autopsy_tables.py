@@ -82,7 +82,7 @@ def _table(run: RunLike, table: str, found: Sequence[Waterfall]) -> c.Table:
 
 def _body(one: Waterfall, choices: Sequence[str]) -> list[str]:
     digits = digits_of(one.metric)
-    steps = {step.choice: signed(step.value, digits, sure=step.sure) for step in one.steps}
+    steps = {step.choice: signed(step.value, digits, sure=not step.undecided) for step in one.steps}
     low, high = one.reach
     return [
         *(one.dataset, one.row, one.column, metric_name(one.metric)),

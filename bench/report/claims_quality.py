@@ -1,6 +1,7 @@
 """The paper's claims about quality: steps and time to the best distance, and restoration."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bench.report import restoration as r
 from bench.report import table4_pairs
@@ -8,7 +9,7 @@ from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
 from bench.report.evidence import NOTHING, Evidence, gathered, share
 from bench.report.latency import Latency, latency_of, timings
-from bench.report.names import PAPER_RECIPE
+from bench.report.names import PAPER_COLUMNS, PAPER_RECIPE, paper_column
 from bench.report.paired import (
     Triple,
     paired_jackknife,
@@ -74,7 +75,17 @@ def fewer_steps(run: RunLike) -> Evidence:
         texts.append(f"{pair[0].dataset}: {ours.value:.0f} against {base.value:.0f} steps")
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
         n.append(images(pair))
-    return gathered(texts, verdicts, n)
+    return _on_all_data(run, gathered(texts, verdicts, n))
+
+
+def _on_all_data(run: RunLike, found: Evidence) -> Evidence:
+    """Return what is known of a claim about all the paper's data sets: one can but refute it."""
+    here = {paper_column(pair[0].dataset) for pair in pairs(run)}
+    absent = [column for column in PAPER_COLUMNS if column not in here]
+    if not absent or found.verdict.label in (Label.CONTRADICTED, Label.NOT_COMPARABLE):
+        return found
+    reason = f"{' and '.join(absent)} not measured in this run"
+    return replace(found, verdict=under(reason, found.verdict))
 
 
 def _ranged(ours: Value, base: Value) -> Triple | None:
@@ -132,7 +143,7 @@ def less_time(run: RunLike) -> Evidence:
         gap = less_than(MOST_TIME, ours, base)
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
         n.append(images(pair))
-    return gathered(texts, verdicts, n)
+    return _on_all_data(run, gathered(texts, verdicts, n))
 
 
 def least_time(run: RunLike) -> Evidence:
@@ -152,7 +163,7 @@ def least_time(run: RunLike) -> Evidence:
             verdict = Verdict(Label.TIE, f"the range reaches {LARGEST.text}, and nothing saved")
         text = f" (the ranges of steps and latency together: {low:.0%} to {high:.0%})"
     measured = f"{pair[0].dataset}: {less:.0%} of the time saved{text}"
-    return Evidence(measured, images(pair), under(unlike, verdict))
+    return _on_all_data(run, Evidence(measured, images(pair), under(unlike, verdict)))
 
 
 def less_than(share: float, ours: Value, base: Value) -> Triple | None:

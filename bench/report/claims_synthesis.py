@@ -12,6 +12,7 @@ from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.engines import Run, runs
 from bench.report.evidence import NOTHING, Evidence, gathered
 from bench.report.generated import completed
+from bench.report.leaders import LEFT_OUT
 from bench.report.names import printed, sampler_name
 from bench.report.paired import Triple, paired_jackknife, paired_mean, worst_ratio
 from bench.report.paper import lookup
@@ -32,8 +33,6 @@ from bench.report.verdicts import Label, Verdict, difference, differences, direc
 from bench.report.ways import BLOCKS, Tried, leading, tried
 from bench.statistics import Jackknife, t_quantile
 
-LEFT_OUT = {"frechet": "leave_one_out", "kid": "kid_leave_one_out"}
-"""Metric -> what it becomes without each block in turn."""
 NO_GPU = (
     "no timing on a GPU in this run; on a machine with one: python -m bench run speed --device cuda"
 )

@@ -54,6 +54,7 @@ COLUMNS = (
     "channels",
     "scale",
     "leave_one_out",
+    "kid_leave_one_out",
 )
 NUMBERS = (
     *("frechet", "low", "high", "kid", "kid_se", "floor"),

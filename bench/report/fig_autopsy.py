@@ -195,7 +195,7 @@ def _text(axes: Axes, line: int, start: float, step: Step, *, digits: int) -> No
     first, last = axes.get_xlim()
     right = last - max(ends) >= min(ends) - first
     colour = style.INK if not step.choice else UP if step.value >= 0 else DOWN
-    text = signed(step.value, digits, sure=step.sure)
+    text = signed(step.value, digits, sure=not step.undecided)
     _beside(axes, line, max(ends) if right else min(ends), text, colour=colour, right=right)
 
 

@@ -188,18 +188,37 @@ def _explains(found: Sequence[Detail]) -> Claim | None:
     ]
     if not (lost and kept and gaps):
         return None
-    smooth = all(i[1] > 0 for _, i in lost) and all(i[1] <= 0 <= i[2] for i in kept)
-    same = all(-ALIKE < i[1] and i[2] < ALIKE for _, i in gaps)
     return Claim(
         PLACE,
         "That the network is the posterior mean explains the observed over-smoothing.",
-        (Holds.YES if same else Holds.PARTLY) if smooth else Holds.NO,
+        _explained([i for _, i in lost], kept, [i for _, i in gaps]),
         f"The exact posterior mean loses, of the clean images' power ({where(lost[0][0])}), "
         f"{at_levels(lost)}; an exact posterior sample loses {max(abs(i[0]) for i in kept):.2f} at "
         f"most. The networks have, beyond the exact mean's power: {by_network(gaps)}.",
         {f"lost power, exact mean, t = {one.t}": i[0] for one, i in lost}
         | {f"power beyond it, {printed(o.network)}, t = {o.t}": i[0] for o, i in gaps},
     )
+
+
+def _explained(lost: Sequence[Triple], kept: Sequence[Triple], gaps: Sequence[Triple]) -> Holds:
+    """Return whether the mean loses detail, a sample keeps it, and networks have the mean's."""
+    smooth = [
+        Holds.YES if low > 0 else Holds.NO if high <= 0 else Holds.OPEN for _, low, high in lost
+    ] + [_alike(one) for one in kept]
+    if Holds.NO in smooth:
+        return Holds.NO
+    networks = [_alike(one) for one in gaps]
+    if Holds.OPEN in smooth or (Holds.OPEN in networks and Holds.NO not in networks):
+        return Holds.OPEN
+    return Holds.PARTLY if Holds.NO in networks else Holds.YES
+
+
+def _alike(gap: Triple) -> Holds:
+    """Return whether a difference of lost shares is within `ALIKE`, by all of its interval."""
+    _, low, high = gap
+    if -ALIKE < low and high < ALIKE:
+        return Holds.YES
+    return Holds.NO if low > ALIKE or high < -ALIKE else Holds.OPEN
 
 
 def drawn(run: RunLike) -> list[Curve]:

@@ -73,10 +73,13 @@ class Judged:
 
     @property
     def holds(self) -> Holds:
-        """Whether it is smaller: everywhere it can be told, in part, or nowhere."""
+        """Whether it is smaller: open where most comparisons are undecided (docs/protocol.md)."""
         if self.less and self.more:
             return Holds.PARTLY
-        return Holds.YES if self.less else Holds.NO if self.more else Holds.OPEN
+        decided = self.less + self.more
+        if decided <= len(self.known) - decided:
+            return Holds.OPEN
+        return Holds.YES if self.less else Holds.NO
 
     @property
     def words(self) -> str:

@@ -158,9 +158,11 @@ def _calmer(rows: pd.DataFrame) -> Iterator[Claim]:
     found, relative = Judged.of(stretch), Judged.of(gain)
     if not found.known:
         return
+    told = {condition for condition, _ in found.known}
+    there = [one for one in stretch if one.condition in told]
     means = (
-        ("unet", [one.theirs for one in stretch]),
-        ("cunet", [one.ours for one in stretch]),
+        ("unet", [one.theirs for one in there]),
+        ("cunet", [one.ours for one in there]),
     )
     each = "; ".join(
         f"{printed(name)} {', '.join(f'{geometric(values)[0]:.2f}' for values in of_step)} over "
@@ -173,7 +175,7 @@ def _calmer(rows: pd.DataFrame) -> Iterator[Claim]:
         "Dynamic blocks stretch a perturbation of their state less than the U-Net's blocks.",
         found.holds,
         f"Largest singular value of a block's Jacobian where it works, geometric means (lower "
-        f"bounds on Lipschitz constants; N = {len(stretch[0].ours)} images, step by step): {each}; "
+        f"bounds on Lipschitz constants; N = {len(there[0].ours)} images, step by step): {each}; "
         f"cU-Net / U-Net {found.words}{also}. {_converged(rows)}",
         found.numbers("stretch of blocks") | relative.numbers("relative stretch of blocks"),
     )

@@ -3,9 +3,20 @@
 from dataclasses import replace
 
 from bench.report import comparison as c
+from bench.report import leaders as lead
 from bench.report.curves import distance_name, kernel_name
 from bench.report.names import printed
-from bench.report.rows import RunLike, asked, counted, data_words, fault_notes, integer, settings
+from bench.report.paired import Triple
+from bench.report.rows import (
+    RunLike,
+    asked,
+    counted,
+    data_words,
+    fault_notes,
+    integer,
+    listed,
+    settings,
+)
 from bench.report.ways import TABLE, Tried, leading, tried
 
 READS = ("train", "distil", "estimate", "sample", "features", "frechet", "latency")
@@ -29,7 +40,8 @@ def samplers(run: RunLike) -> c.Table | None:
         TABLE,
         "Samplers: distance and time against network calls",
         "Every sampler on every network; all begin with the same noise. Time per image is network "
-        "calls x latency of one call, batch 1. Lower is better; the best distance in bold.",
+        "calls x latency of one call, batch 1. Lower is better; in bold the best distance and all "
+        "that tie with it.",
         c.tidy(line for found in groups.values() for one in found for line in _lines(run, one)),
         c.layout(header, [row for found in groups.values() for row in _body(run, found)]),
         5,
@@ -63,12 +75,23 @@ def _body(run: RunLike, found: list[Tried]) -> list[list[str]]:
         bounds = [_bounds(value, digits) for value in values]
         if which == metric:
             known = [None if one.leaks else v.value for one, v in zip(found, values, strict=True)]
-            texts = c.mark_best(known, texts, largest=False)
+            texts = lead.marked(texts, lead.leaders(known, _gap(found, values, which)))
         elif which == "frechet":
             texts, bounds = ([f"({text})" for text in group] for group in (texts, bounds))
         columns += [texts, bounds]
     columns.append([CONTROL if one.leaks else OPTIMAL[one.optimal] for one in found])
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _gap(found: list[Tried], values: list[c.Value], metric: str) -> lead.Gap:
+    """Return how two ways' distances differ: all began with the same noise."""
+
+    def gap(i: int, j: int) -> Triple | None:
+        rows = [found[place].row for place in (i, j)]
+        blocks = tuple(listed(row[lead.LEFT_OUT[metric]]) for row in rows)
+        return lead.gap_over_blocks(values[i], values[j], blocks)
+
+    return gap
 
 
 def _bounds(value: c.Value, digits: int) -> str:

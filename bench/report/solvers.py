@@ -106,10 +106,13 @@ def _best_as_trained(level: Level) -> Verdict | None:
     gaps = {way: found for way in others if (found := gap(way.psnr, trained.psnr))}
     better = [way for way, found in gaps.items() if found[1] > 0]
     worse = [way for way, found in gaps.items() if found[2] < 0]
-    holds = {
-        (False, True): Holds.YES, (True, False): Holds.NO, (True, True): Holds.PARTLY,
-        (False, False): Holds.OPEN,
-    }[bool(better), bool(worse)]  # fmt: skip
+    decided = len(better) + len(worse)
+    if better and worse:
+        holds = Holds.PARTLY
+    elif decided <= len(gaps) - decided:
+        holds = Holds.OPEN
+    else:
+        holds = Holds.NO if better else Holds.YES
     told = [
         f"of {len(gaps)} other ways {len(worse)} are worse than {trained.words} and {len(better)} "
         "better"

@@ -279,7 +279,8 @@ def table1(run: RunLike) -> c.Table:
         NAME,
         "Table 1: image synthesis",
         "Best distance over sampling steps, the steps that it takes, and seconds per sample "
-        "(network calls x latency of one, batch 1). Lower is better; best in bold.",
+        "(network calls x latency of one, batch 1). Lower is better; in bold the best of ours and "
+        "all that tie with it, nothing where all do; the paper's best as printed.",
         c.tidy(lines),
         table1_layout(shown, columns),
         2,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report import comparison as c
+from bench.report import leaders as lead
 from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.names import PAIR, PAPER_COLUMNS, ordered, paper_column, printed
+from bench.report.paired import Triple, worst_case
 from bench.report.paper import lookup
-from bench.report.rows import RunLike, data_words, floating, integer, same_data
+from bench.report.rows import RunLike, data_words, floating, integer, listed, same_data
 
 NAME = "table1"
 METRICS = (("fid", "FID", 2), ("steps", "Steps", 0), ("time", "Time (s)", 2))
@@ -92,8 +94,10 @@ def _ours(group: Group, found: list[Measured | None], name: str) -> list[Column]
     for metric, heading, digits in METRICS:
         values = [_value(one, metric) for one in found]
         texts = [c.seconds(v) if metric == "time" else c.number(v, digits) for v in values]
-        if metric != "steps":
-            texts = c.mark_best(values, texts, largest=False)
+        if metric == "time":
+            texts = lead.marked(texts, lead.leaders(values, _time_gap(found)))
+        elif metric == "fid" and not _kernel_leads(found):
+            texts = lead.marked(texts, lead.leaders(values, _distance_gap(found, "frechet")))
         if metric == "fid":
             texts = [_bracketed(one, text) for one, text in zip(found, texts, strict=True)]
         heading = name if metric == "fid" else heading
@@ -107,6 +111,28 @@ def _value(found: Measured | None, metric: str) -> float | None:
     return {"fid": found.curve.value.value, "steps": found.steps, "time": found.time.value}[metric]
 
 
+def _time_gap(found: list[Measured | None]) -> lead.Gap:
+    """Return how two networks' times differ: by the ends of both ranges, of steps and latency."""
+    return lambda i, j: worst_case(found[i].time.ranged, found[j].time.ranged)
+
+
+def _distance_gap(found: list[Measured | None], metric: str) -> lead.Gap:
+    """Return how two networks' best distances differ."""
+
+    def gap(i: int, j: int) -> Triple | None:
+        rows = [found[place].curve.best for place in (i, j)]
+        a, b = (c.Value(floating(row[metric])) for row in rows)
+        if metric == "frechet":
+            a, b = (found[place].curve.value for place in (i, j))
+        return lead.gap_over_blocks(a, b, tuple(listed(row[lead.LEFT_OUT[metric]]) for row in rows))
+
+    return gap
+
+
+def _kernel_leads(found: list[Measured | None]) -> bool:
+    return any(one and one.curve.small_sample for one in found)
+
+
 def _bracketed(found: Measured | None, text: str) -> str:
     """Put a Fréchet distance in brackets where the kernel distance leads."""
     small = found is not None and found.curve.small_sample
@@ -114,12 +140,12 @@ def _bracketed(found: Measured | None, text: str) -> str:
 
 
 def _kernel(group: Group, found: list[Measured | None], name: str) -> Column:
-    """Return the kernel distance; the smallest is marked where it leads."""
+    """Return the kernel distance; the best is marked where it leads."""
     values = [floating(one.curve.best["kid"]) if one else None for one in found]
     errors = [floating(one.curve.best["kid_se"]) if one else None for one in found]
     texts = [c.plus_minus(v, e, 4) for v, e in zip(values, errors, strict=True)]
-    if any(one and one.curve.small_sample for one in found):
-        texts = c.mark_best(values, texts, largest=False)
+    if _kernel_leads(found):
+        texts = lead.marked(texts, lead.leaders(values, _distance_gap(found, "kid")))
     return Column((group.title, f"{name} ± SE", "ours"), texts, optional=True)
 
 
@@ -175,7 +201,7 @@ def _columns(
     if features is None:
         return pairs
     kernel = _kernel(group, found, kernel_name(features))
-    first = any(one and one.curve.small_sample for one in found)
+    first = _kernel_leads(found)
     about = _about(group, found)
     return [kernel, *pairs, *about] if first else [*pairs, *about[:2], kernel, *about[2:]]
 

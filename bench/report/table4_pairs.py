@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report import comparison as c
+from bench.report import leaders as lead
 from bench.report import restoration as r
 from bench.report.names import PAIR, printed
 from bench.report.paired import Triple, paired_mean, separate
 from bench.report.paper import Printed
 from bench.report.rows import RunLike, plural
-from bench.report.verdicts import Label, Verdict, direction, known, missing, under
+from bench.report.verdicts import Label, Verdict, direction, missing, under
 
 ONE_STEP = ", one step"
 DIFF = "Diff "
@@ -78,22 +79,10 @@ def gap(a: Method, b: Method, key: Key) -> Triple | None:
 
 
 def leaders(found: Sequence[Method], key: Key) -> list[bool]:
-    """Return which methods are best: the one with the best mean, and all that tie with it.
-
-    Alone nothing is best, and neither is anything where all tie.
-    """
+    """Return which methods lead by a metric at a noising step (`bench.report.leaders`)."""
+    values = [method.scores.get(key, c.Value(None)).value for method in found]
     largest = r.METRICS[key[1]][1]
-    there = [m for m in found if key in m.scores and known(m.scores[key].value)]
-    if len(there) < 2:
-        return [False] * len(found)
-    first = (max if largest else min)(there, key=lambda m: m.scores[key].value)
-    best = [m is first or (m in there and _tie(m, first, key)) for m in found]
-    return best if sum(best) < len(there) else [False] * len(found)
-
-
-def _tie(a: Method, b: Method, key: Key) -> bool:
-    found = gap(a, b, key)
-    return found is not None and found[1] <= 0 <= found[2]
+    return lead.leaders(values, lambda i, j: gap(found[i], found[j], key), largest=largest)
 
 
 def compared(found: Sequence[Method]) -> list[tuple[str, str]]:

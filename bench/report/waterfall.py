@@ -30,9 +30,9 @@ class Step:
     """What it contributes with each of several images as the only one."""
 
     @property
-    def sure(self) -> bool:
-        """Whether its 95 % interval excludes 0; unknown ones are not sure."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+    def undecided(self) -> bool:
+        """Whether its 95 % interval has 0 in it; where there is none, that is not known."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ def test_a_difference_twice_as_small_needs_four_times_as_many():
     assert images_needed(1.0, 1e-9) == 10**12
 
 
+PAIR = ("unet", "cunet")
+
+
 def record(task, name, rows, **spec):
     spec = {"denoiser": {"name": f"diffusion:{name}"}, **spec}
     return {"task": task, "status": "ok", "spec": spec, "rows": rows}
@@ -105,6 +108,22 @@ def test_restorations_use_the_scores_of_each_image():
     assert 30 < one.n_needed < 90  # (2.8 * 0.5 / 0.2)^2 is 49; unpaired would be 10,000
     with pytest.raises(BenchError, match="has not measured ssim"):
         needs([measured], ["table2"], 0.2, metric="ssim")
+
+
+def test_each_extractor_and_each_kind_of_noise_is_asked_of_its_own():
+    def by(features, *values):
+        found = [distance(n, v, [v - 1, v + 1]) for n, v in zip(PAIR, values, strict=True)]
+        return [{**one, "spec": {**one["spec"], "features": {"name": features}}} for one in found]
+
+    measured = run(*by("alexnet", 20.0, 22.0), *by("efficientnet-lite0", 30.0, 37.0))
+    found = needs([measured], ["table1"], 1.0, metric=None)
+    assert {one.about.split(", ")[-1]: one.difference for one in found} == {
+        "alexnet": pytest.approx(-2), "efficientnet-lite0": pytest.approx(-7),
+    }  # fmt: skip
+    clipped = restored("unet", [1.0, 2.0])
+    clipped["spec"]["clipped"] = True
+    both = run(restored("unet", [3.0, 5.0]), clipped)
+    assert len(needs([both], ["table2"], 1, metric=None)) == 2
 
 
 def test_seeds_come_from_several_runs():

@@ -103,7 +103,7 @@ def test_planted_effects_are_shown_as_they_are():
     assert (one.paper.text, one.ours.value, one.start) == ("0.88", OURS, KEPT)
     assert {step.choice: step.value for step in one.steps} == EFFECTS
     assert [step.choice for step in one.steps] == ["window", "data range", "step", "images"]
-    assert [step.sure for step in one.steps] == [True, True, True, False]
+    assert [step.undecided for step in one.steps] == [False, False, False, True]
     assert one.reach == pytest.approx((0.78, 0.86)) and not one.inside
     assert one.nearest == (frozenset({"window", "data range"}), pytest.approx(0.86))
     assert one.kept == "8-bit images of 7 steps"

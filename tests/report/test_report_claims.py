@@ -11,7 +11,7 @@ from test_report_convergence import rows as trained
 
 from bench.report import claims_denoising, claims_quality, claims_synthesis, claims_tables
 from bench.report.claims import HEADLINE, Claim, claims
-from bench.report.claims_costs import faster, ratio_of_times
+from bench.report.claims_costs import faster, ratio_of_times, smaller
 from bench.report.evidence import share
 from bench.report.latency import Latency
 from bench.report.paper import published
@@ -29,6 +29,16 @@ def of(judged, name):
 
 def with_rows(run: FakeRun, rows: pd.DataFrame, **about) -> FakeRun:
     return FakeRun({**run.manifest, **about}, rows, run.folder)
+
+
+@pytest.mark.parametrize(
+    ("ours", "read", "label"),
+    [(50.0, True, Label.REPRODUCED), (96.0, True, Label.TIE), (104.0, True, Label.TIE),
+     (150.0, True, Label.CONTRADICTED), (99.9, False, Label.REPRODUCED),
+     (100.1, False, Label.CONTRADICTED)],
+)  # fmt: skip
+def test_readings_of_memory_as_near_as_two_of_one_network_decide_nothing(ours, read, label):
+    assert smaller(ours, 100.0, read=read).label is label
 
 
 # ------------------------------------------------------------------ the list

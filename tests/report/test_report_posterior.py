@@ -136,6 +136,22 @@ def test_networks_sharper_than_the_exact_mean_explain_less(tmp_path):
     assert found[3].claim.numbers["power beyond it, U-Net, t = 50"] == pytest.approx(0.3, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("lost", "kept", "gap", "holds"),
+    [
+        ((0.5, 0.4, 0.6), (0.01, -0.05, 0.07), (0.0, -0.05, 0.05), Holds.YES),
+        ((0.5, 0.4, 0.6), (0.01, -0.05, 0.07), (0.3, 0.2, 0.4), Holds.PARTLY),
+        ((0.5, 0.4, 0.6), (0.01, -0.05, 0.07), (0.1, -0.2, 0.4), Holds.OPEN),
+        ((0.01, -0.02, 0.04), (0.01, -0.05, 0.07), (0.0, -0.05, 0.05), Holds.OPEN),
+        ((0.5, 0.4, 0.6), (0.2, -0.3, 0.7), (0.0, -0.05, 0.05), Holds.OPEN),
+        ((0.5, 0.4, 0.6), (0.3, 0.2, 0.4), (0.0, -0.05, 0.05), Holds.NO),
+        ((-0.1, -0.2, 0.0), (0.01, -0.05, 0.07), (0.0, -0.05, 0.05), Holds.NO),
+    ],
+)
+def test_what_is_not_decided_refutes_nothing(lost, kept, gap, holds):
+    assert posterior._explained([lost], [kept], [gap]) is holds
+
+
 def test_one_training_alone_says_nothing_of_learning(tmp_path):
     found = posterior.posterior(mixture(tmp_path, {240: 0.05}))
     assert verdicts(found) == [Holds.YES, Holds.YES, Holds.YES]

@@ -112,6 +112,18 @@ def test_blocks_are_compared_by_their_geometric_mean(stretch, holds):
     assert "100.0% of the iterations converged" in claim.found
 
 
+def test_a_level_at_which_a_block_stretches_nothing_is_left_out():
+    run = cells(stretch=(2.0, 1.5))
+    rows = run.rows
+    dead = rows.index[rows["stretch_per_image"].notna() & (rows["t"] == LEVELS[0])][0]
+    rows.at[dead, "stretch_per_image"] = [0.0] * N
+    claim = [finding.claim for finding in robustness(run)][CALM]
+    assert claim.holds is Holds.YES
+    assert [name for name in claim.numbers if name.startswith("stretch")] == [
+        f"stretch of blocks, step {LEVELS[1]}"
+    ]
+
+
 @pytest.mark.parametrize(
     ("field", "holds"), [(12.0, Holds.PARTLY), (2.0, Holds.YES), (0.01, Holds.NO)]
 )
@@ -170,6 +182,16 @@ def test_what_has_no_geometric_mean_is_none(values):
     assert geometric(values) is None
     assert ratio(values, [1.0] * len(values)) is None
     assert ratio([1.0, 2.0], values) is None
+
+
+@pytest.mark.parametrize(
+    ("less", "more", "tied", "holds"),
+    [(1, 0, 0, Holds.YES), (2, 0, 1, Holds.YES), (1, 0, 15, Holds.OPEN), (0, 1, 1, Holds.OPEN),
+     (0, 3, 2, Holds.NO), (1, 1, 14, Holds.PARTLY), (0, 0, 2, Holds.OPEN)],
+)  # fmt: skip
+def test_where_most_comparisons_are_undecided_nothing_is_said(less, more, tied, holds):
+    ends = [(0.5, 0.4, 0.6)] * less + [(2.0, 1.5, 2.5)] * more + [(1.0, 0.9, 1.1)] * tied
+    assert Judged([(str(place), one) for place, one in enumerate(ends)]).holds is holds
 
 
 def test_a_comparison_that_cannot_be_made_is_left_out():
