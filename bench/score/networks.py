@@ -24,7 +24,7 @@ from bench.installation import is_installed, version
 from bench.plan import Study, plan_of
 from bench.registry import find
 from bench.score.declared import conventions
-from bench.score.plan import SCORE, session_of, study_of
+from bench.score.plan import SCORE, session_of, short_digest, study_of
 from bench.score.samples import note_place
 from bench.session import Session
 
@@ -98,6 +98,7 @@ def settle_denoiser(
         wanted.append(_cell(study, network, t))
     about = f"{network.sha256[:8]}{network.imports[:8]}{network.checkpoint[:8]}"
     name = f"score-{dataset}-{network.name}-{about}-{n}"
+    name += f"-{short_digest([asdict(network), list(levels), size])}"
     plan = plan_of(wanted, purpose=SCORE, device=device)
     return session_of(study, plan, name, device=device, out=out)
 

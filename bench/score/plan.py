@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.api import BenchError, Cell, Kind
 from bench.budget import Budget, load_budget
+from bench.canonical import digest
 from bench.device import chosen_device
 from bench.experiments import cells
 from bench.plan import Plan, Study, plan_of
@@ -69,7 +70,16 @@ def settle_score(asked: Asked, *, device: str, out: Path | None) -> Session:
         [*cells.canaries(study), score_cell(study, wanted, n)], purpose=SCORE, device=device
     )
     name = f"{SCORE}-{asked.against}-{asked.features}-{found.sha256[:8]}-{n}"
+    name += f"-{short_digest(wanted.spec)}"
     return session_of(study, plan, name, device=device, out=out)
+
+
+def short_digest(asked: Any) -> str:
+    """Return what a folder's name ends in: runs of the same thing that were asked for otherwise.
+
+    Without it the second of them would write over the first one's results.
+    """
+    return digest(asked)[:8]
 
 
 def study_of(dataset: str, size: int, settings: Sequence[str]) -> Study:

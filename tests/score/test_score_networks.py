@@ -209,6 +209,24 @@ def test_a_plan_has_references_and_no_path(code, tmp_path):
         )
 
 
+def test_what_is_asked_for_otherwise_has_a_folder_of_its_own(code):
+    def folder(levels=(50,), size=16, **more):
+        network = asked(f"{code}:make", **more)
+        return settle_denoiser(
+            network, "digits", levels, size=size, n=8, device="cpu", out=None
+        ).folders.run
+
+    first = folder()
+    assert folder() == first and first.name.startswith("score-digits-make-")
+    others = [
+        folder(levels=(50, 400)),
+        folder(size=32),
+        *(folder(**{name: value}) for name, value in
+          (("prediction", "v"), ("schedule", "cosine"), ("value_range", "0,1"))),
+    ]  # fmt: skip
+    assert len({first, *others}) == 1 + len(others)
+
+
 # ------------------------------------------------------------------ folders of diffusers
 
 

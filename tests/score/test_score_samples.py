@@ -190,6 +190,25 @@ def test_pictures_of_several_sizes_are_refused(tmp_path):
     assert "there is no" in refused(tmp_path / "gone.npz", tmp_path)
 
 
+def test_what_is_asked_for_otherwise_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, "npy", IMAGES[:, :1])
+
+    def folder(**more):
+        return settle_score(asked(path, **more), device="cpu", out=None).folders.run
+
+    def read_as(layout, low, high):
+        return folder(stated=Conventions(layout, low, high))
+
+    first = folder()
+    assert folder() == first and first.name.startswith("score-digits-pixels-")
+    others = [folder(size=size, resize=True) for size in (None, 8, 32)]
+    others.append(read_as("NCHW", None, None))
+    np.save(path, IMAGES[:, :1] / np.float32(255))
+    others += [read_as("", low, 1.0) for low in (0.0, -1.0)]
+    assert len({first, *others}) == 1 + len(others)
+
+
 def test_the_plan_begins_with_a_canary_and_does_not_know_the_path(tmp_path):
     path = write(tmp_path, "npy", IMAGES[:, :1])
     first = settle_score(asked(path), device="cpu", out=tmp_path / "out")
