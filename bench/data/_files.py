@@ -72,7 +72,9 @@ class Folder:
             try:
                 yield where, read_whole(self.root / name, LARGEST_FILE)
             except OSError as error:
-                yield where, Unusable(where, f"cannot be read ({printable(error.strerror)})")
+                fault = Unusable(where, f"cannot be read ({printable(error.strerror)})")
+                fault.__cause__ = error  # it is handed on before anybody raises it
+                yield where, fault
 
     def stamp(self) -> list[Any]:
         """Return what changes whenever a file does."""
@@ -133,7 +135,9 @@ class Archive:
                         data = entry.read(archive.getinfo(name).file_size + 1)
                 except Exception as error:  # crafted headers: anything can come out
                     reason = printable(error, 100)
-                    yield where, Unusable(where, f"cannot be unpacked ({reason})", "get it again")
+                    fault = Unusable(where, f"cannot be unpacked ({reason})", "get it again")
+                    fault.__cause__ = error
+                    yield where, fault
                 else:
                     yield where, data
 

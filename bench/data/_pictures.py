@@ -134,7 +134,7 @@ def _refuse(faults: list[Unusable], count: int) -> None:
         raise BenchError(
             f"{len(faults)} of {count} pictures cannot be used: {named}{more}; mend them or take "
             "them out"
-        )
+        ) from faults[0]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import psutil
 
-from bench.api import BenchError
+from bench.api import BenchError, Missing
 from bench.data._arrays import raw_header
 from bench.data._files import ENCRYPTED, LARGEST_DIRECTORY, METHODS, _directory_size
 from bench.inputs import open_regular, printable, unreadable
@@ -29,6 +29,7 @@ def read_array_file(path: Path) -> np.ndarray:
     """Return the one array of a file, or the one called `images` where there are several.
 
     Raises:
+        Missing: If too little memory is free.
         BenchError: If it cannot be read, or which array is meant is not clear.
     """
     read = {".npz": _npz, ".npy": _npy, ".safetensors": _safetensors}[path.suffix.lower()]
@@ -110,7 +111,7 @@ def _chosen(path: Path, names: list[str]) -> str:
 def _refuse_too_large(path: Path, size: int) -> None:
     free = psutil.virtual_memory().available
     if size > SHARE * free:
-        raise BenchError(
+        raise Missing(  # and not the file's fault: more may be free the next time
             f"{printable(path)} claims {size / 2**30:.1f} GiB of pictures, and {free / 2**30:.1f} "
             "GiB of memory are free; give fewer pictures, or a .npy file, which is read in parts"
         )

@@ -167,23 +167,42 @@ def load(wanted: Wanted) -> tuple[np.ndarray, list[str]]:
     """Return a set as uint8 [N,C,S,S], and what was done to it on the way.
 
     Raises:
-        BenchError: If it is not what was looked at, or does not fit.
+        Missing: If it is not there any more.
+        BenchError: If it does not fit.
     """
     path = place_of(wanted.sha256)
-    source = source_of(path)
-    if source is None:
-        content = assets.sha256(path)
+    source, seen = _as_looked_at(path, wanted.sha256)
+    done: list[str] = []
+    if source is None or seen is None:
         raw = read_array_file(path)
         images = as_bytes(raw, Conventions(wanted.layout, wanted.low, wanted.high))
-        done = [] if raw.dtype == np.uint8 else [f"{raw.dtype} rounded to bytes"]
+        done += [] if raw.dtype == np.uint8 else [f"{raw.dtype} rounded to bytes"]
     else:
-        seen = survey(source)
-        content, done = seen.sha256, []
         images = _decoded(source, wanted, seen, done)
-    if content != wanted.sha256:
-        raise BenchError(f"{printable(path)} has changed since it was looked at; run again")
     images = _in_channels(_of_size(images, wanted, done), wanted, done)
     return images, done
+
+
+def _as_looked_at(path: Path, sha256: str) -> tuple[Folder | Archive | None, Survey | None]:
+    """Return where picture files are read from and what they are; nothing for one array.
+
+    Raises:
+        Missing: If it is not what was looked at. Whatever is wrong with what lies there instead is
+            no fault of the set that is asked for.
+    """
+    try:
+        source = source_of(path)
+        seen = None if source is None else survey(source)
+        content = assets.sha256(path) if seen is None else seen.sha256
+    except Missing:
+        raise
+    except BenchError as fault:
+        raise Missing(
+            f"{printable(path)} is not as it was looked at: {fault}; run again"
+        ) from fault
+    if content != sha256:
+        raise Missing(f"{printable(path)} has changed since it was looked at; run again")
+    return source, seen
 
 
 def _decoded(source: Folder | Archive, wanted: Wanted, seen: Survey, done: list[str]) -> np.ndarray:

@@ -16,7 +16,7 @@ def external(cell: Cell, context: Context) -> Outcome:
     try:
         images, done = load(Wanted.of(cell.spec["samples"]))
     except BenchError as fault:
-        if fault.exit_code != BenchError.exit_code:
+        if fault.exit_code != BenchError.exit_code or _may_pass(fault):
             raise
         raise Invalid(str(fault)) from fault  # the pictures' fault: to try again changes nothing
     count, n = len(images), cell.spec["n"]
@@ -31,3 +31,16 @@ def external(cell: Cell, context: Context) -> Outcome:
         "done": "; ".join(done) or "nothing",
     }
     return Outcome([row], {SAMPLES: path})
+
+
+def _may_pass(fault: BaseException) -> bool:
+    """Return whether a fault comes from the machine - its disk, its memory - and not the pictures.
+
+    An error of the system has a number; what a decoder raises under the same name has none.
+    """
+    cause = fault.__cause__
+    while cause is not None:
+        if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno):
+            return True
+        cause = cause.__cause__
+    return False

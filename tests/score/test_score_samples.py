@@ -1,16 +1,18 @@
 import os
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from bench.api import BenchError, Missing
+from bench.api import BenchError, Cell, Invalid, Missing
 from bench.score.arrays import read_array_file
 from bench.score.conventions import Conventions
 from bench.score.plan import Asked, settle_score
 from bench.score.samples import Wanted, load, look, note_place
+from bench.tasks.external import external
 
 PLAIN = Conventions()
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 3, 16, 16), dtype=np.uint8)
@@ -71,6 +73,57 @@ def test_a_set_that_changed_is_not_scored(tmp_path):
     path.unlink()
     with pytest.raises(Missing, match="there is no"):
         load(wanted(found))
+
+
+def failing(error):
+    def fail(*args, **named):
+        raise error
+
+    return fail
+
+
+PASSING = {
+    "disk": ("folder", "bench.data._files.read_whole", failing(OSError(5, "Input/output error"))),
+    "array": ("npz", "bench.score.arrays.open_regular", failing(OSError(13, "Permission denied"))),
+    "memory": ("npz", "bench.score.arrays._npz", failing(MemoryError())),
+    "free memory": ("npz", "psutil.virtual_memory", lambda: SimpleNamespace(available=10)),
+}
+
+
+def external_cell(path, tmp_path):
+    """Return a function that reads a set as a cell, after a look at it."""
+    found = look(path, PLAIN)
+    note_place(found.sha256, path)
+    cell = Cell("external", {"samples": wanted(found).spec, "n": 24})
+    return lambda: external(cell, SimpleNamespace(folder=tmp_path))
+
+
+@pytest.mark.parametrize("case", PASSING)
+def test_what_may_be_mended_without_the_pictures_is_tried_again(tmp_path, monkeypatch, case):
+    form, place, fault = PASSING[case]
+    read = external_cell(write(tmp_path, form), tmp_path)
+    monkeypatch.setattr(place, fault)
+    with pytest.raises(BenchError) as caught:  # and no Invalid, which is kept for ever
+        read()
+    assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    assert read().rows[0]["n_generated"] == 24
+
+
+def test_a_set_that_was_exchanged_for_none_is_missing(tmp_path):
+    path = write(tmp_path, "folder")
+    read = external_cell(path, tmp_path)
+    (path / "0003.png").write_bytes(b"no picture")
+    with pytest.raises(Missing, match=r"not as it was looked at: .*0003\.png is not a readable"):
+        read()
+
+
+def test_pictures_that_cannot_be_decoded_are_invalid(tmp_path):
+    path = write(tmp_path, "folder")
+    whole = (path / "0003.png").read_bytes()
+    (path / "0003.png").write_bytes(whole[:-100])
+    with pytest.raises(Invalid, match=r"0003\.png is not a readable picture"):
+        external_cell(path, tmp_path)()
 
 
 @pytest.mark.parametrize(
