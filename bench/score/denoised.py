@@ -48,7 +48,14 @@ def lines(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
             str(row["t"]),
             f"{row['sigma']:.3f}",
             row["denoiser"] if row["foreign"] else NAMES[row["denoiser"]],
-            *(f"{row[m]:.4g} ± {(row[f'{m}_high'] - row[f'{m}_low']) / 2:.1g}" for m in METRICS),
+            *(_mean(row, metric) for metric in METRICS),
         )
         for row in found["scores"]
     ]
+
+
+def _mean(row: Mapping[str, Any], metric: str) -> str:
+    """Return a mean over images; a dash where all but one are restored exactly, so none is."""
+    if row[metric] is None:
+        return "-"
+    return f"{row[metric]:.4g} ± {(row[f'{metric}_high'] - row[f'{metric}_low']) / 2:.1g}"

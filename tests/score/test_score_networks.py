@@ -10,8 +10,10 @@ from bench import code as source
 from bench import registry
 from bench.api import BenchError, Invalid, Kind, Level, Missing
 from bench.checkpoint import save_weights
+from bench.score import denoised
 from bench.score.networks import AskedNetwork, conventions_of, network_of, settle_denoiser
 from bench.tasks.foreign import Adapted, Foreign, built
+from bench.tasks.scoring import summary
 from bench.torchvision_compat import import_torchvision
 
 CODE = """
@@ -225,6 +227,14 @@ def test_what_is_asked_for_otherwise_has_a_folder_of_its_own(code):
           (("prediction", "v"), ("schedule", "cosine"), ("value_range", "0,1"))),
     ]  # fmt: skip
     assert len({first, *others}) == 1 + len(others)
+
+
+def test_a_mean_that_there_is_not_is_a_dash():
+    exact = torch.tensor([30.0, torch.inf, torch.inf], dtype=torch.float64)
+    row = summary({"psnr": exact, "ssim": torch.ones(3), "lpips": torch.zeros(3)}, 0)
+    about = {"t": 50, "sigma": 0.07, "denoiser": "Net", "foreign": True}
+    (line,) = denoised.lines({"scores": [{**about, **row}]})
+    assert line == ("50", "0.070", "Net", "-", "1 ± 0", "0 ± 0")
 
 
 # ------------------------------------------------------------------ folders of diffusers
