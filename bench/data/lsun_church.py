@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench import assets
-from bench.api import BenchError, Kind, register
+from bench.api import BenchError, Kind, Missing, register
 from bench.data import _files
 from bench.data._arrays import (
     cached,
@@ -24,6 +24,8 @@ from bench.inputs import printable, unreadable
 
 FOLDER = "lsun-church"
 TEST_FRACTION = 0.05
+FULL = 126_227
+"""Training pictures of LSUN's church_outdoor, all of them."""
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -60,11 +62,20 @@ class LsunChurch:
     channels = 3
     licence = "research use (LSUN)"
     paper_name = "LSUN Church"
-    same_data = True
     mirrors = True
 
     def __init__(self, image_size: int = 64):
         self.image_size = check_size(image_size)
+
+    @property
+    def same_data(self) -> bool:
+        """Whether all training pictures of LSUN Church are there; not so where none is."""
+        try:
+            array = self._array
+            found = _files.Folder(self._folder).names if array is None else read_npy(array)
+        except Missing:
+            return False
+        return len(found) == FULL
 
     def images(self, split: str) -> np.ndarray:
         """Return uint8 [N,3,H,W]."""

@@ -210,6 +210,20 @@ def test_lsun_church_from_an_array(tmp_path, first):
     assert build("dataset", "lsun-church", image_size=16).images("train").shape == (2, 3, 16, 16)
 
 
+def test_lsun_church_is_the_papers_only_as_a_whole(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "lsun-church"
+    assert not build("dataset", "lsun-church").same_data
+    folder.mkdir()
+    for full, whole in ((3, True), (4, False)):
+        monkeypatch.setattr("bench.data.lsun_church.FULL", full)
+        np.save(folder / "c.npy", np.zeros((3, 16, 16, 3), np.uint8))
+        assert build("dataset", "lsun-church").same_data is whole
+        (folder / "c.npy").unlink()
+        for i in range(3):
+            save(folder / f"{i}.png", "RGB", (20, 16))
+        assert build("dataset", "lsun-church").same_data is whole
+
+
 def test_imagenet_church(tmp_path):
     folder = tmp_path / "data" / "church"
     folder.mkdir()
