@@ -6,13 +6,16 @@ that a test can say whether it is stale, and one command renews it.
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
-from bench.errors import BenchError
+from bench.disk import beside, sync_folder
+from bench.errors import BenchError, StorageError
+from bench.inputs import printable, unreadable
 from bench.report.again import again, claim_again
 from bench.report.claims import HEADLINE, Claim, claims
 from bench.report.claims_tables import best_lines
@@ -173,13 +176,24 @@ def block_of(readme: Path) -> str:
 
 
 def _block(readme: Path) -> re.Match[str]:
-    found = BLOCK.search(readme.read_text(encoding="utf-8"))
+    found = BLOCK.search(_text(readme))
     if found is None:
         raise BenchError(
             f"{readme} has no place for a first screen; expected the lines "
             f"'{BEGIN.format('RUN')}' and '{END}'"
         )
     return found
+
+
+def _text(readme: Path) -> str:
+    try:
+        return readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise unreadable(readme, error, "a README") from error
+    except UnicodeDecodeError as error:
+        raise BenchError(
+            f"{printable(readme)} is not UTF-8 (byte {error.start}); save it as UTF-8 first"
+        ) from error
 
 
 def write(readme: Path, folders: Sequence[Path], runs: Sequence[RunLike]) -> None:
@@ -189,13 +203,31 @@ def write(readme: Path, folders: Sequence[Path], runs: Sequence[RunLike]) -> Non
         readme: The README.
         folders: The folders of the runs, whose names relative to the README are kept in it.
         runs: The runs, in the same order.
+
+    Raises:
+        BenchError: If it cannot be read or has no place for one.
+        StorageError: If it cannot be written; it is as it was.
     """
     found = _block(readme)
     names = [
         Path(os.path.relpath(folder.resolve(), readme.parent.resolve())).as_posix()
         for folder in folders
     ]
-    text = readme.read_text(encoding="utf-8")
+    text = found.string
     block = f"{BEGIN.format(' '.join(names))}\n{markdown(*runs)}{END}"
     whole = text[: found.start()] + block + text[found.end() :]
-    readme.write_text(whole, encoding="utf-8", newline="\n")
+    _exchange(readme.resolve(), whole.encode())  # what a link leads to, and not the link
+
+
+def _exchange(path: Path, content: bytes) -> None:
+    """Write a person's file anew, as a whole or not at all; who may read it stays the same."""
+    try:
+        with beside(path, content) as temporary:
+            shutil.copymode(path, temporary)
+            temporary.replace(path)
+            sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {printable(path)}: {error.strerror or error}; it is as it was: free "
+            "space, or see that its folder can be written"
+        ) from error

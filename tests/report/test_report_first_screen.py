@@ -1,12 +1,13 @@
 """The first screen is made of committed runs, and the README's is never stale."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 from report_builder import FakeRun
 
-from bench.api import BenchError
+from bench.api import BenchError, StorageError
 from bench.cli import run_command_line
 from bench.report.claims import HEADLINE
 from bench.report.first_screen import (
@@ -108,6 +109,35 @@ def test_a_readme_without_a_place_is_refused(run, tmp_path):
         write(readme, [tmp_path], [run])
     with pytest.raises(BenchError, match="none was named"):
         markdown()
+
+
+def test_a_readme_that_is_no_text_is_told_in_one_line(run, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_bytes(b"caf\xe9\n")
+    with pytest.raises(BenchError, match=r"is not UTF-8 \(byte 3\)"):
+        write(readme, [tmp_path], [run])
+    with pytest.raises(BenchError, match="cannot be read"):
+        write(tmp_path, [tmp_path], [run])
+
+
+def test_a_full_disk_leaves_the_readme_as_it_was(tmp_path, monkeypatch):
+    readme, text = tmp_path / "README.md", f"before\n{BEGIN.format('-')}\n{END}\nafter\n"
+    readme.write_text(text)
+    readme.chmod(0o600)
+    (tmp_path / "link.md").symlink_to(readme)
+    monkeypatch.setattr("bench.report.first_screen.markdown", lambda *runs: "new\n")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match=r"No space left.*it is as it was"):
+            write(readme, [], [])
+    assert readme.read_text() == text and len(list(tmp_path.iterdir())) == 2
+    write(tmp_path / "link.md", [], [])
+    assert "\nnew\n" in readme.read_text() and (tmp_path / "link.md").is_symlink()
+    assert readme.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_command_writes_the_readme_and_nothing_else(tmp_path):
