@@ -6,6 +6,7 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from bench import assets, unpickle, weights
+from bench import assets, code, unpickle, weights
 from bench.api import BenchError
 from bench.inputs import printable, read_whole, unreadable
 from bench.weights import Form, Found, WeightFile
 
 LARGEST_ARCHIVE = 256 * 2**20
 LARGEST_KEPT = 512 * 2**20
+OURS = "bench.weight_files"
+"""Its code makes of a published file what is kept."""
 AGAIN = "remove it and run `python -m bench fetch {name}`"
 
 
@@ -28,21 +31,25 @@ def read(name: str) -> dict[str, Tensor]:
     """Return the tensors of a file of weights, float32 or as published, by name.
 
     The first time they come from the published file, whose sha256 is compared before anything of
-    it is read; from then on from what was kept, whose own sha256 was written down beside it.
+    it is read; from then on from what was kept, whose own sha256 was written down beside it. What
+    other code converted is converted again, unless the published file is gone.
 
     Raises:
         Missing: If the file is not on this machine.
         BenchError: If what is there is not what it should be.
     """
-    kept = weights.kept_at(name)
-    if kept.exists():
-        return _read_kept(kept, weights.TABLE[name])
+    kept, entry = weights.kept_at(name), weights.TABLE[name]
+    held = _read_kept(kept, entry) if kept.exists() else None
+    if held is not None and held.is_ours:
+        return held.tensors
     found = weights.find(name)
-    if found is None:
+    if found is None and held is None:
         raise weights.missing(name)
-    tensors = _read_published(found, weights.TABLE[name])
+    if found is None:
+        return held.tensors
+    tensors = _read_published(found, entry)
     try:
-        _keep(kept, tensors, weights.TABLE[name])
+        _keep(kept, tensors, entry)
     except OSError:
         pass  # a read-only cache costs time, nothing else
     return tensors
@@ -140,19 +147,32 @@ def _from_torch(data: bytes) -> dict[str, Tensor]:
 # ------------------------------------------------------------------ what is kept
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What was kept."""
+
+    tensors: dict[str, Tensor]
+    is_ours: bool
+    """Whether the present code converted it."""
+
+
 def _beside(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
 def _keep(path: Path, tensors: dict[str, Tensor], entry: WeightFile) -> None:
-    """Write the tensors and beside them what they are made from and their own sha256."""
+    """Write the tensors and beside them what they are made from, by what, and their own sha256."""
     data = safetensors.torch.save(tensors)
-    said = {"made_from": entry.sha256, "sha256": hashlib.sha256(data).hexdigest()}
+    sha = hashlib.sha256(data).hexdigest()
+    said = {"made_from": entry.sha256, "code": code.digest(OURS), "sha256": sha}
+    if path.exists() and path.read_bytes() != data:
+        path.unlink()  # or the note would not be its own for a moment
     assets.write_atomically(_beside(path), lambda file: file.write(json.dumps(said).encode()))
-    assets.write_atomically(path, lambda file: file.write(data))
+    if not path.exists():
+        assets.write_atomically(path, lambda file: file.write(data))
 
 
-def _read_kept(path: Path, entry: WeightFile) -> dict[str, Tensor]:
+def _read_kept(path: Path, entry: WeightFile) -> _Held:
     again = "remove it and it is made again"
     try:
         said = json.loads(read_whole(_beside(path), 10_000))
@@ -173,6 +193,6 @@ def _read_kept(path: Path, entry: WeightFile) -> dict[str, Tensor]:
             f"damaged after it was made: {again}"
         )
     try:
-        return safetensors.torch.load(data)
+        return _Held(safetensors.torch.load(data), said.get("code") == code.digest(OURS))
     except SafetensorError as error:
         raise BenchError(f"{printable(path)} is no safetensors file ({error}); {again}") from error

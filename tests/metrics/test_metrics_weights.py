@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -256,6 +258,27 @@ def test_what_was_kept_is_compared_at_every_load(place, damage):
     assert "\n" not in str(caught.value)
     kept.unlink()
     assert source.exists() and weight_files.read("toy")
+
+
+def test_what_other_code_converted_is_converted_again(place):
+    home = place(entry(PICKLED))
+    source = put(home / "data" / "toy.ckpt", PICKLED)
+    first = weight_files.read("toy")
+    kept = weights.kept_at("toy")
+    note = kept.with_suffix(".json")
+    good = kept.read_bytes(), json.loads(note.read_text())
+    other = safetensors.torch.save({"a": torch.ones(1)})
+    sha = hashlib.sha256(other).hexdigest()
+    for older in ({"code": "0" * 64}, {}):  # the first notes did not say it
+        kept.write_bytes(other)
+        about = {name: value for name, value in good[1].items() if name != "code"}
+        note.write_text(json.dumps({**about, "sha256": sha, **older}))
+        source.rename(home / "away")
+        assert list(weight_files.read("toy")) == ["a"], "it is all there is"
+        (home / "away").rename(source)
+        again = weight_files.read("toy")
+        assert all(torch.equal(first[name], again[name]) for name in (*first, *again))
+        assert (kept.read_bytes(), json.loads(note.read_text())) == good
 
 
 def test_a_state_dict_that_would_run_code_is_refused(place):
