@@ -26,7 +26,7 @@ ONE_THREAD = {
     Kind.DENOISER,
     "bm3d",
     source="Dabov et al. 2007; Makinen, Azzari, Foi 2020 (the bm3d package)",
-    needs=("bm3d",),
+    needs=("bm3d", "bm4d"),  # the second does the work
     note="licensed for non-commercial use only (Tampere University)",
 )
 class Bm3d:

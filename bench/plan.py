@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench import canonical, code, provenance, weights
+from bench import canonical, code, provenance
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
+from bench.deciding import missing_weights, plugin_entries, plugins
 from bench.possible import refuse_impossible, refuse_unknown_samplers
 from bench.registry import DIFFUSION, build, entries, find
 from bench.sets import BEGIN, refuse_unfit
 
-KINDS = {kind.value: kind for kind in Kind}
 ALL = ("table1", "table2", "table3", "table4", "table5", "figures")
 """What `run all` stands for."""
 
@@ -233,8 +233,11 @@ class _Keys:
         modules = {find(Kind.TASK, cell.task).build.__module__}
         unavailable = ""
         data = None
+        needs: set[str] = set()
         for kind, spec in plugins(cell.spec):
-            modules.update(plugin_modules(kind, spec["name"]))
+            found = plugin_entries(kind, spec)
+            modules.update(entry.build.__module__ for entry in found)
+            needs.update(need for entry in found for need in entry.needs)
             if kind in (Kind.DATASET, Kind.TESTSET):
                 data, missing = self._manifest(kind, spec)
                 unavailable = unavailable or missing
@@ -249,7 +252,7 @@ class _Keys:
             "modules": deciding,
             "code": code.digest(*deciding),
             "data": data,
-            "versions": self._versions,
+            "versions": {**self._versions, **provenance.needed_versions(sorted(needs))},
         }
         if cell.timing:
             basis["machine"] = self._machine or provenance.machine()
@@ -265,28 +268,6 @@ class _Keys:
                 found = None, str(error)
             self._manifests[name] = found
         return self._manifests[name]
-
-
-def plugins(spec: Mapping[str, Any]) -> Iterable[tuple[Kind, Mapping[str, Any]]]:
-    """Yield the plug-ins of a specification; a kind may hold one or a list of them."""
-    for word, value in spec.items():
-        if word in KINDS:
-            for item in value if isinstance(value, list | tuple) else [value]:
-                yield KINDS[word], item
-
-
-def missing_weights(denoiser: str) -> str:
-    """Return why a denoiser cannot be used here: its published weights are missing; or nothing."""
-    named = getattr(find(Kind.DENOISER, denoiser).build, "weights", None)
-    return str(weights.missing(named)) if named and weights.needed_weights([named]) else ""
-
-
-def plugin_modules(kind: Kind, name: str) -> list[str]:
-    """Return the modules whose source decides what a plug-in does."""
-    modules = [find(kind, name).build.__module__]
-    if kind is Kind.DENOISER and name.startswith(DIFFUSION):
-        modules.append(find(Kind.BACKBONE, name.removeprefix(DIFFUSION)).build.__module__)
-    return modules
 
 
 def findings() -> list[dict[str, str]]:

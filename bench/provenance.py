@@ -5,10 +5,11 @@ import importlib.metadata
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import installation
 from bench.errors import BenchError
 from bench.machine import core_quota, usable_cores
 from bench.shared.address import without_secrets
@@ -16,6 +17,7 @@ from bench.shared.address import without_secrets
 GPU_PATIENCE_S = 60
 """A driver that has been asleep takes seconds for each GPU."""
 UNKNOWN = "unknown"
+ABSENT = "not installed"
 LIBRARIES = (
     "torch",
     "torchdiffeq",
@@ -25,9 +27,15 @@ LIBRARIES = (
     "torchmetrics",
     "lpips",
     "bm3d",
+    "bm4d",
+    "torchode",
+    "diffusers",
     "pillow",
     "pandas",
 )
+DECIDING = ("torch", "torchdiffeq", "accelerate", "numpy", "fvcore", "bm3d", "pillow")
+BY_NEED = ("bm4d", "torchode", "diffusers")
+"""What decides some cells' values only: those of BM3D, dopri5-each and folders of diffusers."""
 
 
 @functools.cache
@@ -38,14 +46,28 @@ def versions() -> dict[str, str]:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
+            found[name] = ABSENT
     return found
 
 
 def deciding_versions() -> dict[str, str]:
     """Return the versions that a measured value depends on: part of every cell's key."""
-    deciding = ("torch", "torchdiffeq", "accelerate", "numpy", "fvcore", "bm3d", "pillow")
-    return {name: versions()[name] for name in deciding}
+    return {name: versions()[name] for name in DECIDING}
+
+
+def needed_versions(needs: Iterable[str]) -> dict[str, str]:
+    """Return the versions of what plug-ins need beside that: part of the keys of who uses them.
+
+    Args:
+        needs: Distributions, as plug-ins declare them (`torchode>=1.0`).
+    """
+    found = {part.name: part.found or ABSENT for part in installation.parts(needs)}
+    return {name: version for name, version in found.items() if name not in DECIDING}
+
+
+def telling_versions() -> dict[str, str]:
+    """Return the versions in which two machines must agree to measure the same, whatever it is."""
+    return {name: versions()[name] for name in (*DECIDING, *BY_NEED)}
 
 
 @functools.cache

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bench import assets, canonical, merkle, provenance, weights
 from bench.api import Kind
 from bench.budget import Budget, changed_settings, load_budget, read_settings
+from bench.deciding import plugins
 from bench.device import chosen_device
 from bench.disk import made_writable, read_plain
 from bench.errors import BenchError
 from bench.outcome import exit_code as exit_code
 from bench.outcome import lacking as lacking
-from bench.plan import Plan, chosen_experiments, findings, make_plan, plugins, study_for
+from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
 from bench.record import LARGEST
 from bench.runner import Listener, Runner
 from bench.runs import MANIFEST, Run, load_run, write_manifest

@@ -32,7 +32,7 @@ def facts() -> Facts:
         "host": socket.gethostname(),
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": provenance.machine(),
-        "versions": provenance.deciding_versions(),
+        "versions": provenance.telling_versions(),
         "code": own_digest(),
     }
 

@@ -64,7 +64,7 @@ class Network:
     sha256: str
     """Of its code, or of a folder's configuration."""
     entry: str
-    """The factory's name, after the module's where it is one."""
+    """The factory's name, after the module's where it is one, or diffusers' with its version."""
     checkpoint: str
     """The sha256 of its weights; empty where the factory brings them."""
     prediction: str
@@ -210,8 +210,9 @@ def _of_folder(folder: Path) -> Network:
     sha = hashlib.sha256(config.read_bytes()).hexdigest()
     note_place(sha, config)
     return Network(
-        folder.resolve().name[:60] or "diffusers", "diffusers", sha, MODEL, _checkpoint(weights),
-        prediction, name, -1.0,
+        folder.resolve().name[:60] or "diffusers", "diffusers", sha,
+        f"diffusers=={version('diffusers')}:{MODEL}",  # its code is not in the folder
+        _checkpoint(weights), prediction, name, -1.0,
     )  # fmt: skip
 
 

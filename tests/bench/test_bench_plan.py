@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import canonical
+from bench import canonical, installation, provenance
 from bench.api import ENTRIES, BenchError, Cell, Kind
 from bench.budget import BUDGETS, load_budget
 from bench.plan import ALL, _Keys, chosen_experiments, make_plan, study_for
@@ -61,6 +61,34 @@ def test_a_key_changes_with_what_decides_the_value(setting, plain):
     plans = plain, changed
     one, two = ({p.key for p in plan if p.cell.task == "frechet"} for plan in plans)
     assert one.isdisjoint(two)
+
+
+@pytest.mark.parametrize(
+    ("needed", "task", "spec"),
+    [
+        ("bm4d", "denoise", {"denoiser": {"name": "bm3d"}}),
+        ("torchode", "solvers", {"solver": [{"name": "rk4"}, {"name": "dopri5-each"}]}),
+        ("torchode", "cost", {"backbone": {"name": "cunet", "solver": "dopri5-each"}}),
+        ("torchode", "cost", {"backbone": {"name": "cunet+solver=dopri5-each"}}),
+        ("torchode", "denoise", {"denoiser": {"name": "diffusion:cunet+solver=dopri5-each"}}),
+        ("", "denoise", {"denoiser": {"name": "diffusion:cunet"}}),
+        ("", "cost", {"backbone": {"name": "cunet", "solver": "dopri5"}}),
+        ("", "cost", {"backbone": {"name": "unet"}}),
+    ],
+)
+def test_a_version_is_in_the_keys_of_those_alone_that_need_it(needed, task, spec, monkeypatch):
+    cell = Cell(task, spec)
+    before, basis, _ = KEYS.of(cell, ())
+    assert basis["versions"].keys() == provenance.deciding_versions().keys() | {needed} - {""}
+    for name in ("bm4d", "torchode", "diffusers"):
+        others = {name: "999"}
+        monkeypatch.setattr(installation, "version", lambda asked, o=others: o.get(asked, ""))
+        first = key(cell)
+        others[name] = "1000"
+        assert (key(cell) != first) == (name == needed)
+        assert name in provenance.versions() and name in provenance.telling_versions()
+    monkeypatch.undo()
+    assert key(cell) == before
 
 
 def test_quality_does_not_depend_on_timing_settings():

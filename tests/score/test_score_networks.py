@@ -298,6 +298,18 @@ def test_without_diffusers_a_folder_is_missing_it(tmp_path, monkeypatch):
         network_of(asked(folder))
 
 
+def test_a_folder_is_known_by_the_version_that_has_its_code(tmp_path, monkeypatch):
+    folder = folder_of(tmp_path / "model")
+    save_weights(folder / "unet/diffusion_pytorch_model.safetensors", nn.Linear(1, 1), {})
+    monkeypatch.setattr("bench.score.networks.is_installed", lambda need: True)
+    found = []
+    for number in ("0.35.1", "0.36.0"):
+        monkeypatch.setattr("bench.score.networks.version", lambda name, n=number: n)
+        found.append(network_of(asked(folder)))
+    assert found[0].entry == "diffusers==0.35.1:UNet2DModel"
+    assert replace(found[1], entry=found[0].entry) == found[0] != found[1]
+
+
 def test_a_folder_of_diffusers_is_read(tmp_path):
     import_torchvision()
     diffusers = pytest.importorskip("diffusers")

@@ -73,7 +73,7 @@ def test_all_experiments_share_their_canaries(study):
 
 
 def test_the_key_depends_on_the_solvers_code(study, made):
-    from bench.plan import plugins
+    from bench.deciding import plugins
 
     names = {(kind, spec["name"]) for kind, spec in plugins(made[0].spec)}
     assert {(Kind.SOLVER, "rk4"), (Kind.SCHEDULE, "cosine")} <= names
