@@ -183,12 +183,9 @@ def _scores(run: Run, task: str, metric: str) -> dict[Condition, dict[str, Score
 
 def _condition(spec: Mapping[str, Any], row: Score) -> Condition:
     """Return in words what scores must share to be compared."""
-    about = [(word, spec.get(word)) for word in ("steps", "t")]
-    features = (spec.get("features") or {}).get("name")
-    rest = [row.get("estimate"), features, "clipped" if spec.get("clipped") else None]
-    return tuple(f"{word}={value}" for word, value in about if value is not None) + tuple(
-        word for word in rest if word
-    )
+    about = [f"{word}={spec[word]}" for word in ("steps", "t") if spec.get(word) is not None]
+    other = spec.get("features", {}).get("name"), spec.get("clipped") and "clipped"
+    return (*about, *filter(None, (row.get("estimate"), *other)))
 
 
 def _pairs(
