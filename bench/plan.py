@@ -8,7 +8,7 @@ from typing import Any
 from bench import canonical, code, provenance
 from bench.api import BenchError, Cell, Kind, Missing
 from bench.budget import Budget
-from bench.deciding import missing_weights, plugin_entries, plugins
+from bench.deciding import deciding, missing_weights, plugins
 from bench.possible import refuse_impossible, refuse_unknown_samplers
 from bench.registry import DIFFUSION, build, entries, find
 from bench.sets import BEGIN, refuse_unfit
@@ -230,29 +230,24 @@ class _Keys:
 
     def of(self, cell: Cell, uses: tuple[str, ...]) -> tuple[str, dict[str, Any], str]:
         """Return a cell's key, what it was made of, and why it is unavailable (or nothing)."""
-        modules = {find(Kind.TASK, cell.task).build.__module__}
         unavailable = ""
         data = None
-        needs: set[str] = set()
         for kind, spec in plugins(cell.spec):
-            found = plugin_entries(kind, spec)
-            modules.update(entry.build.__module__ for entry in found)
-            needs.update(need for entry in found for need in entry.needs)
             if kind in (Kind.DATASET, Kind.TESTSET):
                 data, missing = self._manifest(kind, spec)
                 unavailable = unavailable or missing
             elif kind is Kind.DENOISER:
                 unavailable = unavailable or missing_weights(spec["name"])
-        deciding = sorted(modules)
+        by = deciding(cell)
         basis: dict[str, Any] = {
             "task": cell.task,
             "spec": cell.spec,
             "uses": uses,
             "device": self._device,
-            "modules": deciding,
-            "code": code.digest(*deciding),
+            "modules": by.modules,
+            "code": code.digest(*by.modules),
             "data": data,
-            "versions": {**self._versions, **provenance.needed_versions(sorted(needs))},
+            "versions": {**self._versions, **provenance.needed_versions(by.needs)},
         }
         if cell.timing:
             basis["machine"] = self._machine or provenance.machine()

@@ -1,13 +1,16 @@
 import dataclasses
+import importlib
+import sys
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import canonical, installation, provenance
+from bench import canonical, code, installation, provenance
 from bench.api import ENTRIES, BenchError, Cell, Kind
 from bench.budget import BUDGETS, load_budget
+from bench.deciding import deciding
 from bench.plan import ALL, _Keys, chosen_experiments, make_plan, study_for
 from bench.record import basis_fault
 from bench.registry import build, find, names
@@ -328,3 +331,68 @@ def test_the_engine_is_part_of_the_key_and_the_usual_one_of_no_label():
 def test_an_unknown_engine_is_refused_at_once(setting, words):
     with pytest.raises(BenchError, match=words):
         study_for(load_budget("smoke", [setting]))
+
+
+HEAD = "from bench.api import Kind, register\nfrom models.{0} import {1}\n"
+MINE = {
+    Kind.SOLVER: HEAD.format("solve", "Scheme")
+    + "@register(Kind.SOLVER, 'mine', source='a test')\n"
+    "def mine():\n    return Scheme(1, (0.0,), ((),), (1.0,))\n",
+}
+"""Plug-ins that no import of a network leads to."""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Return a function that writes and imports a module of plug-ins, and forgets the old text."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = dict(ENTRIES)
+
+    def write(text):
+        ENTRIES.clear()
+        ENTRIES.update(known)
+        (tmp_path / "mine_alone.py").write_text(text)
+        for function in (code.source_of, code._said, code._imports, code.digest):
+            function.cache_clear()
+        sys.modules.pop("mine_alone", None)
+        importlib.import_module("mine_alone")
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield write
+    sys.modules.pop("mine_alone", None)
+    ENTRIES.clear()
+    ENTRIES.update(known)
+
+
+def keys_of_networks(setting):
+    plan = make_plan(study_for(load_budget("smoke", [setting])), ["table1", "costs"])
+    named = [p for p in plan if "mine" in canonical.dumps(p.cell.spec)]
+    assert {"train", "latency"} <= {p.cell.task for p in named}
+    return {p.key for p in named}
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [(Kind.SOLVER, "backbones=cunet+solver=mine")],
+)
+def test_a_changed_line_of_what_an_option_names_is_measured_again(mine, kind, setting):
+    mine(MINE[kind])
+    before = keys_of_networks(setting)
+    mine(MINE[kind] + "# nothing\n")
+    assert keys_of_networks(setting) == before
+    mine(MINE[kind] + "CHANGED = True\n")
+    assert keys_of_networks(setting).isdisjoint(before)
+
+
+def test_what_lies_beside_the_networks_is_named_by_no_key_of_its_own():
+    """Where a module is reached anyway, an option that names it changes no other part of a key."""
+    study = study_for(load_budget("smoke", ["backbones=cunet,cunet+solver=euler"]))
+    modules = [p.basis["modules"] for p in make_plan(study, ["table1"]) if p.cell.task == "train"]
+    assert modules[0] == modules[1] and "models.solve" not in modules[0]
+
+
+def test_a_solver_that_only_a_network_knows_is_its_own_affair():
+    assert deciding(Cell("ladder", {"backbone": {"name": "cunet+solver=odd"}})).modules == [
+        "bench.tasks.ladder",
+        "models.cunet",
+    ]
