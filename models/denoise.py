@@ -6,19 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bench.api import (
-    ENTRIES,
-    BenchError,
-    Estimate,
-    Kind,
-    Level,
-    Noise,
-    Trainer,
-    options_of,
-    register,
-)
+from bench.api import Estimate, Kind, Level, Noise, Trainer, options_of, register
 from models.diffusion import Diffusion, Recipe
 from models.process import q_sample, state_from_noisy, to_image, to_state
+from models.registered import registered
 from models.samplers.ddpm import ddpm
 from models.samplers.grid import grid_of, strided
 from models.samplers.walk import Sampler
@@ -33,10 +24,7 @@ def sampler_of(sampler: str | Sampler) -> Sampler:
     if callable(sampler):
         return sampler
     name, options = options_of(sampler)
-    if (Kind.SAMPLER, name) not in ENTRIES:
-        known = sorted(name for kind, name in ENTRIES if kind is Kind.SAMPLER)
-        raise BenchError(f"no sampler named '{name}'; known: {', '.join(known)}")
-    return partial(ENTRIES[Kind.SAMPLER, name].build, **options)
+    return partial(registered(Kind.SAMPLER, name), **options)
 
 
 @register(

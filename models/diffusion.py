@@ -1,6 +1,7 @@
 """A backbone with what it predicts and under which schedule: loss and prediction."""
 
-from dataclasses import dataclass, fields
+import inspect
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from bench.api import BenchError, Kind, options_of, register, untouched
 from models import process
+from models.registered import registered
 from models.schedule import network_step, schedule
 
 PREDICTIONS = ("v", "noise", "x0")
@@ -69,9 +71,6 @@ def ho2020(
     return Recipe(prediction, schedule, weighting, sampler, levels)
 
 
-RECIPES = {"authors": authors, "ho2020": ho2020}
-
-
 def recipe_of(recipe: str | Recipe) -> Recipe:
     """Return the recipe of that name (`authors+weighting=min-snr` changes one), or itself.
 
@@ -81,13 +80,13 @@ def recipe_of(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     name, changes = options_of(recipe)
-    if name not in RECIPES:
-        raise BenchError(f"no recipe named '{name}'; expected one of {', '.join(RECIPES)}")
-    known = [field.name for field in fields(Recipe)]
+    build = registered(Kind.RECIPE, name)
+    known = inspect.signature(build).parameters
     for change in changes:
         if change not in known:
             raise BenchError(f"recipe '{recipe}': no option '{change}'; known: {', '.join(known)}")
-    return RECIPES[name](**{key: str(value) for key, value in changes.items()})
+    found: Recipe = build(**changes)
+    return found
 
 
 def weight_of(recipe: Recipe, alpha_bar: Tensor) -> Tensor:

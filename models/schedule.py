@@ -12,12 +12,13 @@ Sigmas are in units of images in [0, 1], half of those of the diffusion's [-1, 1
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.api import BenchError, Kind, Level, register
+from models.registered import registered
 
 T = 1000
 """Noising steps of every schedule."""
@@ -173,15 +174,16 @@ def sigmoid(start: float = -3, end: float = 3, tau: float = 1) -> Schedule:
     return Schedule("sigmoid", curve)
 
 
-SCHEDULES = {"linear": linear(), "cosine": cosine(), "sigmoid": sigmoid()}
-
-
 def schedule(name: str) -> Schedule:
     """Return the schedule of that name.
 
     Raises:
         BenchError: If there is none.
     """
-    if name not in SCHEDULES:
-        raise BenchError(f"no schedule named '{name}'; expected one of {', '.join(SCHEDULES)}")
-    return SCHEDULES[name]
+    return _built(registered(Kind.SCHEDULE, name))
+
+
+@cache
+def _built(build: Callable[[], Schedule]) -> Schedule:
+    """Return one object for all who ask: it remembers the shares that every batch needs."""
+    return build()

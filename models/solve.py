@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.api import ENTRIES, BenchError, Kind, Solution, register
+from bench.api import BenchError, Kind, Solution, register
 from models import borrowed
+from models.registered import registered
 from models.unsolved import Counted, NotFinite, Unreachable, Unsolved
 
 __all__ = ("Field", "Integrator", "NotFinite", "Scheme", "Unreachable", "Unsolved", "integrate")
@@ -145,9 +146,7 @@ class Integrator:
     """Whether every slope is looked at, to find where a solution goes wrong: slow."""
 
     def __post_init__(self) -> None:
-        known = [name for kind, name in ENTRIES if kind is Kind.SOLVER]
-        if self.solver not in known:
-            raise BenchError(f"no solver named '{self.solver}'; known: {', '.join(sorted(known))}")
+        registered(Kind.SOLVER, self.solver)
         if self.path not in PATHS:
             raise BenchError(f"no solver path '{self.path}'; expected one of {', '.join(PATHS)}")
         if self.steps < 1:
@@ -170,7 +169,8 @@ class Integrator:
     @property
     def scheme(self) -> Scheme:
         """The method that `solver` names."""
-        return ENTRIES[Kind.SOLVER, self.solver].build()
+        scheme: Scheme = registered(Kind.SOLVER, self.solver)()
+        return scheme
 
     @property
     def foreign(self) -> bool:

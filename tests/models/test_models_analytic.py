@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench.api import BenchError, Kind
-from bench.registry import entries
+from bench.registry import entries, names
 from models.diffusion import Diffusion, Recipe
 from models.process import to_image, to_state
 from models.samplers.analytic import LEVELS, analytic, best_variance, measured_levels
@@ -19,12 +19,13 @@ from models.samplers.ddim import ddim
 from models.samplers.ddpm import ddpm
 from models.samplers.grid import respaced
 from models.samplers.walk import steps_of
-from models.schedule import SCHEDULES, schedule
+from models.schedule import schedule
 
 MEAN, STD = 0.2, 0.4
 MIXTURE = ((0.3, -0.6, 0.1), (0.7, 0.5, 0.2))  # weight, mean and standard deviation of each part
 ONE = ((1.0, MEAN, STD),)
 SCHEDULE = "sigmoid"
+SCHEDULES = names(Kind.SCHEDULE)
 
 
 class Exact(nn.Module):
@@ -132,7 +133,7 @@ def test_with_few_steps_ddpm_falls_short_where_analytic_does_not(steps: int) -> 
     assert abs(ours) < min(0.003, short / 10)
 
 
-@given(t=st.floats(1, 1000), part=st.floats(0.001, 0.999), name=st.sampled_from(sorted(SCHEDULES)))
+@given(t=st.floats(1, 1000), part=st.floats(0.001, 0.999), name=st.sampled_from(SCHEDULES))
 def test_the_best_variance_is_that_of_x_s_given_x_t(t: float, part: float, name: str) -> None:
     (step,) = steps_of(exact(name=name), [t, t * part])
     of_t, of_s = (left * STD**2 + 1 - left for left in (step.left_t, step.left_s))
@@ -249,7 +250,7 @@ def test_the_variance_of_an_image_is_at_most_1_and_at_most_that_of_the_noise(t: 
     torch.testing.assert_close(added, torch.full_like(added, math.sqrt(highest)))
 
 
-@pytest.mark.parametrize("name", sorted(SCHEDULES))
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_energies_are_measured_at_whole_levels_all_along(name: str) -> None:
     levels = measured_levels(schedule(name))
     assert LEVELS * 0.6 < len(levels) <= LEVELS
@@ -257,7 +258,7 @@ def test_energies_are_measured_at_whole_levels_all_along(name: str) -> None:
     assert (levels[0], levels[-1]) == (1, 1000)
 
 
-@pytest.mark.parametrize("name", sorted(SCHEDULES))
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_between_measured_levels_the_variance_is_nearly_right(name: str) -> None:
     estimated = energies(measured_levels(schedule(name)), name)
     model = exact(name=name)

@@ -6,11 +6,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.api import BenchError, Denoiser, Invalid, Level, Restorer, image_to_image
+from bench.api import (
+    ENTRIES,
+    BenchError,
+    Denoiser,
+    Entry,
+    Invalid,
+    Kind,
+    Level,
+    Restorer,
+    image_to_image,
+)
 from models.denoise import DiffusionDenoiser
 from models.diffusion import Diffusion, Recipe, recipe_of
 from models.samplers.ddim import ddim
-from models.schedule import schedule
+from models.schedule import Schedule, schedule
 
 MEAN, STD = 0.55, 0.2  # of the images, on the [0, 1] scale
 
@@ -181,7 +191,7 @@ def test_fit_hands_itself_to_the_trainer() -> None:
 
 
 def test_wrong_names_are_one_clear_line() -> None:
-    with pytest.raises(BenchError, match="no recipe named 'author'; expected one of authors"):
+    with pytest.raises(BenchError, match="no recipe named 'author'; known: authors, ho2020"):
         DiffusionDenoiser(Zero(), "author")
     with pytest.raises(BenchError, match="no 'score' in a recipe; expected one of v"):
         Recipe("score", "linear")
@@ -189,6 +199,29 @@ def test_wrong_names_are_one_clear_line() -> None:
         denoiser(recipe_of("authors")).generate(
             torch.zeros(1, 1, 2, 2), torch.randn_like, steps=5, sampler="dmip"
         )
+
+
+def test_a_registered_recipe_and_schedule_are_trained_and_sampled_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def short() -> Schedule:
+        return Schedule("short", schedule("linear").alpha_bars[:101])
+
+    def mine(schedule: str = "short") -> Recipe:
+        return Recipe("x0", schedule)
+
+    for kind, build in ((Kind.SCHEDULE, short), (Kind.RECIPE, mine)):
+        entry = Entry(kind, build.__name__, build, "a test")
+        monkeypatch.setitem(ENTRIES, (kind, entry.name), entry)
+    ours = DiffusionDenoiser(Zero(), "mine")
+    assert (ours.recipe.prediction, ours.diffusion.schedule.steps) == ("x0", 100)
+    assert ours.diffusion.schedule is schedule("short"), "what it remembers is remembered once"
+    assert bool(torch.isfinite(ours.loss(torch.rand(2, 1, 4, 4), torch.Generator())))
+    states = ours.generate(torch.zeros(1, 1, 2, 2), torch.randn_like, steps=4)
+    assert next(states).t == 100
+    assert recipe_of("authors+schedule=short").schedule == "short"
+    with pytest.raises(BenchError, match="no option 'levels'; known: schedule"):
+        recipe_of("mine+levels=whole")
 
 
 class Returns(nn.Module):

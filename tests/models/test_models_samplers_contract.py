@@ -16,7 +16,7 @@ from models.diffusion import Diffusion, Recipe
 from models.process import to_image
 from models.samplers.grid import SPACINGS, grid_of, respaced, strided
 from models.samplers.walk import Sampler
-from models.schedule import SCHEDULES, schedule
+from models.schedule import schedule
 
 NAMES = registry.names(Kind.SAMPLER)
 VARIANTS = [*NAMES, "ddim+eta=0.5", "ddpm+variance=beta", "ddpm+std=0.005"]
@@ -116,7 +116,7 @@ def test_an_image_does_not_depend_on_its_neighbours(walk: Walk) -> None:
 
 @pytest.mark.parametrize("spacing", sorted(SPACINGS))
 def test_every_spacing_and_schedule_works(walk: Walk, spacing: str) -> None:
-    for name in SCHEDULES:
+    for name in registry.names(Kind.SCHEDULE):
         walk.args[0].schedule = schedule(name)
         for count in (1, 5):
             grid = grid_of(spacing, schedule(name), 1000, count)

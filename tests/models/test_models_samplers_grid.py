@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.api import BenchError
+from bench.api import BenchError, Kind
+from bench.registry import names
 from models.samplers.grid import SPACINGS, grid_of, log_snr, quadratic, respaced, strided
-from models.schedule import SCHEDULES, schedule
+from models.schedule import schedule
 
-NAMES = st.sampled_from(sorted(SCHEDULES))
+NAMES = st.sampled_from(names(Kind.SCHEDULE))
 
 
 @given(spacing=st.sampled_from(sorted(SPACINGS)), name=NAMES, data=st.data())
