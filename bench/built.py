@@ -17,6 +17,7 @@ CALLS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
     Kind.BACKBONE: {"forward": ("x_t", "step"), "parameters": ()},
     Kind.DENOISER: {"fit": FIT, "denoise": ("y", "level", "noise")},
     Kind.GENERATOR: {"fit": FIT, "draw": ("noise", "count")},
+    Kind.ENGINE: {"prepare": ("network", "x_t", "step")},
 }
 """The methods that are called on what was built, and with what."""
 
@@ -54,7 +55,8 @@ def as_promised(entry: Entry, name: str, built: Any) -> Any:
     """
     for method, arguments in CALLS.get(entry.kind, {}).items():
         call = getattr(built, method, None)
-        expected = f"expected a {entry.kind} with {method}({', '.join(arguments)})"
+        article = "an" if entry.kind is Kind.ENGINE else "a"
+        expected = f"expected {article} {entry.kind} with {method}({', '.join(arguments)})"
         if not callable(call):
             raise BenchError(
                 f"{entry.kind} '{name}': its builder returned {type(built).__name__}, which has "

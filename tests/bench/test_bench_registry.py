@@ -231,6 +231,29 @@ def test_a_denoiser_that_takes_a_number_for_a_level_is_told_so(monkeypatch):
         registry.build(Kind.DENOISER, "identity", channels=1)
 
 
+@pytest.mark.parametrize(
+    ("prepare", "told"),
+    [
+        (lambda self, network, *inputs: network, ""),
+        (lambda self, network, x_t, step: network, ""),
+        (
+            lambda self, network: network,
+            r"has prepare\(network\); expected an engine with prepare",
+        ),
+        (None, "has no method 'prepare'"),
+    ],
+)
+def test_an_engine_is_made_as_it_is_documented(monkeypatch, prepare, told):
+    plain = type("Plain", (), {"prepare": prepare})
+    entry = dataclasses.replace(registry.find(Kind.ENGINE, "eager"), build=lambda: plain())
+    monkeypatch.setitem(ENTRIES, (Kind.ENGINE, "eager"), entry)
+    if told:
+        with pytest.raises(BenchError, match=told):
+            registry.build(Kind.ENGINE, "eager")
+    else:
+        assert registry.build(Kind.ENGINE, "eager").prepare(3, 1, 2) == 3
+
+
 def test_an_interrupt_while_a_file_is_imported_is_one(tmp_path, monkeypatch):
     (tmp_path / "my_slow_net.py").write_text("raise KeyboardInterrupt")
     monkeypatch.setattr(registry, "_faulty", {})

@@ -129,6 +129,14 @@ def test_every_network_may_have_an_engine_of_its_own(clock):
     assert rows[1]["audit_output_error"] > 1e-6
 
 
+@pytest.mark.parametrize(("off", "passes"), [(1 + 1e-5, True), (1 + 1e-3, False)])
+def test_an_engine_that_says_no_tolerance_may_sum_in_another_order(clock, monkeypatch, off, passes):
+    monkeypatch.delattr(Halving, "tolerance")
+    monkeypatch.setattr(Halved, "forward", lambda self, x, step: off * self.network(x, step))
+    (row,) = rows_of(latency, NETWORK, engine={"name": "halving"})
+    assert row["fault"] == "" and row["audit_passed"] is passes
+
+
 def test_an_engine_that_is_wrong_fails_its_audit(clock, monkeypatch):
     monkeypatch.setattr(Halved, "forward", lambda self, x, step: 1.01 * self.network(x, step))
     (row,) = rows_of(latency, NETWORK, engine={"name": "halving"})
