@@ -54,6 +54,7 @@ def study_for(budget: Budget) -> Study:
         (Kind.FEATURES, (generation.features, *generation.more_features)),
         (Kind.SCHEDULE, (budget.schedule,)),
         (Kind.GENERATOR, budget.samplers.generators),
+        (Kind.DISTILLATION, (budget.samplers.distillation,)),
         (Kind.DENOISER, budget.classics.denoisers),
         (Kind.TESTSET, budget.classics.testsets),
     ):

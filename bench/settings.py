@@ -135,6 +135,8 @@ class Samplers(Settings):
     """The level T' to which the generator's images are noised before."""
     distil: tuple[Annotated[int, Field(ge=1, le=500)], ...] = (8, 4)
     """Steps of the students of progressive distillation, each half of the one before."""
+    distillation: Word = "progressive"
+    """How a student learns from its teacher; `list distillation` names the ways."""
     distil_updates: Count = 50_000
     """Parameter updates of each student."""
     estimate_images: Many = 10_000

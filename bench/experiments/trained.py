@@ -13,8 +13,6 @@ from bench.plan import Study
 from bench.registry import find
 from bench.sets import continued, taken
 
-DISTILLATION = "progressive"
-
 
 def is_trained(name: str, kind: Kind = Kind.DENOISER) -> bool:
     """Return whether the training loop trains a plug-in: it has a loss."""
@@ -177,7 +175,7 @@ def _distil(study: Study, backbone: str, steps: int, *, teacher: Cell) -> Cell:
         {
             "denoiser": study.diffusion(backbone),
             "dataset": study.dataset,
-            "distillation": {"name": "progressive"},
+            "distillation": {"name": study.budget.samplers.distillation},
             "training": {**_training(study), **updates},
             "steps": steps,
             "seed": study.budget.seed,

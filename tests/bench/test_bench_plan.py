@@ -177,6 +177,7 @@ def test_missing_data_makes_a_plan_that_says_so(tmp_path, monkeypatch):
         ("generation.features=alexnett", "did you mean 'alexnet'"),
         ("generation.more_features=pixel", "did you mean 'pixels'"),
         ("schedule=sigmod", "did you mean 'sigmoid'"),
+        ("samplers.distillation=progresive", "did you mean 'progressive'"),
     ],
 )
 def test_unknown_names_get_the_nearest_one(setting, message):
@@ -286,6 +287,20 @@ def test_batches_of_the_ledger_are_a_setting():
     assert sorted(map(str, whole)) == ["1", "4", "largest"]
     # The width of the budget is where it is asked whether inputs are remembered.
     assert [spec["batch"] for spec in timed if spec.get("repeat_inputs", True)] == [1]
+
+
+def test_the_way_of_distilling_is_a_setting(monkeypatch):
+    entry = dataclasses.replace(find(Kind.DISTILLATION, "progressive"), name="mine")
+    monkeypatch.setitem(ENTRIES, (Kind.DISTILLATION, "mine"), entry)
+
+    def distilled(*settings):
+        plan = make_plan(study_for(load_budget("smoke", settings)), ["samplers"])
+        return [p for p in plan if p.cell.task == "distil"]
+
+    usual, mine = distilled(), distilled("samplers.distillation=mine")
+    assert {p.cell.spec["distillation"]["name"] for p in mine} == {"mine"}
+    assert {p.key for p in usual} == {p.key for p in distilled("samplers.distillation=progressive")}
+    assert {p.key for p in usual}.isdisjoint(p.key for p in mine)
 
 
 def test_speed_runs_both_networks_on_every_engine():
