@@ -151,6 +151,17 @@ def module_digest(module: str) -> str:
     return _said(path).digest if path else hashlib.sha256(b"").hexdigest()
 
 
+def is_as_taken_down(module: str) -> bool:
+    """Return whether a module's source still says what this process first found in it."""
+    path = source_of(module)
+    if path is None:
+        return True
+    read = _said.cache_info().misses
+    known = _said(path)
+    first = _said.cache_info().misses > read
+    return first or known.digest == _said.__wrapped__(path).digest
+
+
 @functools.cache
 def _imports(module: str) -> frozenset[str]:
     """Return the modules that a module imports, anywhere in its text, and that may be edited.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import registry
-from bench.api import Cell, Kind
+from bench import canonical, imported, registry
+from bench.api import BenchError, Cell, Kind
 from bench.seeds import seed_globals
 from bench.store import Store
 
@@ -26,12 +26,24 @@ class TaskContext:
     pause_wanted: Callable[[], bool]
     share: tuple[int, int] | None = None
     """Which share of how many is wanted, where it is not the whole cell (see `bench.shards`)."""
+    planned: Mapping[str, Any] | None = None
+    """Modules, digest of the code and manifest of the data of the plan, where they are compared."""
 
     def build(self, kind: Kind, spec: Mapping[str, Any] | None = None) -> Any:
-        """Build the plug-in that the cell's spec (or `spec`) names."""
+        """Build the plug-in that the cell's spec (or `spec`) names.
+
+        Raises:
+            BenchError: If there is none, or the data are not those that the run was planned with.
+        """
+        own = spec is None
         spec = self.cell.spec[kind.value] if spec is None else spec
         parameters = {key: value for key, value in spec.items() if key != "name"}
         built = registry.build(kind, spec["name"], **parameters)
+        imported.take_down()
+        if own and kind in (Kind.DATASET, Kind.TESTSET) and self.planned is not None:
+            # Of what is read now: its files are looked at once, for this and for reading them.
+            if canonical.digest(built.manifest()) != canonical.digest(self.planned["data"]):
+                raise BenchError("the data changed since the run was planned; run again")
         # What the plug-in draws does not depend on what was imported or drawn to build it.
         seed_globals("built", self.partial.name, kind.value, spec["name"])
         return built

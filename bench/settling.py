@@ -221,6 +221,7 @@ class Settler:
             "key": planned.key,
             "cell": data_of(planned.cell),
             "keys": list(planned.uses),
+            "planned": {name: planned.basis.get(name) for name in ("modules", "code", "data")},
             "store": str(self.store.root),
             "folder": str(folder),
             "device": self.device,

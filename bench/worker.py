@@ -2,9 +2,10 @@
 
 Started with `python -P -m bench.worker LIFELINE`. Whatever a plug-in prints goes to standard
 error, which the runner sends to a log file; the events have a channel of their own. A request is
-{"number": ..., "cell": ..., "key": ..., "keys": [...], "store": ..., "device": ..., "threads":
-...}, with "share": [i, k] where only a share of the cell's parts is to be made and kept, or the
-word PAUSE, which asks the cell at hand to save its place and stop; the events are
+{"number": ..., "cell": ..., "key": ..., "keys": [...], "planned": {"modules", "code", "data"},
+"store": ..., "device": ..., "threads": ...}, with "share": [i, k] where only a share of the cell's
+parts is to be made and kept, or the word PAUSE, which asks the cell at hand to save its place and
+stop; the events are
 {"event": "progress", "of", "done", "total"} and, last, {"event": "done", "of", "status", "reason",
 "rows", "files", "retire"}, where "of" is the request's number.
 """
@@ -24,6 +25,7 @@ from typing import Any, TextIO
 
 from bench import canonical
 from bench.api import BenchError, Invalid, Kind, Missing, Paused, Skip
+from bench.imported import CHANGED, refuse_changed
 from bench.inputs import printable
 from bench.process_state import Changes, preserved, settle
 from bench.wire import cell_of
@@ -109,7 +111,8 @@ def measure(request: dict[str, Any], events: TextIO) -> dict[str, Any]:
 
 def _is_worn(answer: dict[str, Any], changes: Changes) -> bool:
     """Return whether the process should be replaced before the next cell."""
-    return bool(changes.lasting) or answer["status"] in ("crashed", "oom")
+    worn = answer["status"] in ("crashed", "oom") or answer["reason"] == CHANGED
+    return bool(changes.lasting) or worn
 
 
 def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dict[str, Any]:
@@ -195,15 +198,20 @@ def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
             print(canonical.dumps(event), file=events)
 
     keys = {id(used): key for used, key in zip(cell.uses, request["keys"], strict=True)}
-    share = tuple(request["share"]) if "share" in request else None
+    share, planned = tuple(request["share"]) if "share" in request else None, request["planned"]
     context = TaskContext(
-        cell, keys, store, folder, partial, request["device"], progress, _pausing.is_set, share
-    )
+        cell, keys, store, folder, partial, request["device"], progress, _pausing.is_set, share,
+        planned,
+    )  # fmt: skip
     task = find(Kind.TASK, cell.task).build
+    refuse_changed(planned["modules"], planned["code"])
     settle(request["key"], request["threads"], deterministic=not cell.timing)
     # It begins here: what importing the task has changed stays.
     with preserved(changes, spare_bytes=request["limit_bytes"] // SPARE):
-        return task(cell, context)
+        try:
+            return task(cell, context)
+        finally:  # what it imported on its way may have been edited meanwhile
+            refuse_changed(planned["modules"], planned["code"])
 
 
 if __name__ == "__main__":

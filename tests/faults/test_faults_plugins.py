@@ -5,13 +5,16 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import registry, strangers
-from bench.api import ENTRIES, BenchError, Kind
+from bench import code, imported, registry, strangers
+from bench.api import ENTRIES, BenchError, Cell, Kind
 from bench.cli import run_command_line
+from bench.runner import Listener, Runner
+from bench.store import Store
 
 HEAD = "from bench.api import Kind, Property, register\n"
 GOOD = HEAD + (
@@ -221,3 +224,86 @@ def test_a_fault_of_our_own_is_raised(monkeypatch):
     monkeypatch.setattr("importlib.import_module", broken_import)
     with pytest.raises(ImportError, match=r"our own bench\.data is broken"):
         registry.entries(Kind.DATASET)
+
+
+EDITED = (
+    HEAD
+    + """from bench.api import Cell, Outcome
+@register(Kind.TASK, "edited", source="a stranger")
+def edited(cell, context):
+    import edited_part
+    if cell.spec["act"] == "edit":
+        from pathlib import Path
+        part = Path(edited_part.__file__).with_name("edited_later.py")
+        part.write_text("VALUE = 2")
+    import edited_later
+    return Outcome([{"value": edited_part.VALUE + edited_later.VALUE}])
+"""
+)
+
+
+@pytest.fixture
+def edit(install, tmp_path):
+    """Install a task that imports two modules when it runs; return what writes one of them."""
+
+    def one(name, text):
+        (tmp_path / "site" / f"{name}.py").write_text(text)
+
+    one("edited_part", "VALUE = 10")
+    one("edited_later", "VALUE = 1")
+    install("edited", EDITED)
+    code.source_of.cache_clear()
+    yield one
+    for cached in (code.source_of, code._said, code._imports, code.digest):
+        cached.cache_clear()
+
+
+def edited_cell(number, act=None):
+    return Cell("edited", {"number": number, "act": act})
+
+
+def measured(plan, root, listener=None):
+    store = Store(root)
+    records = Runner(store, workers=1, listener=listener or Listener()).run(plan).values()
+    return [(r["status"], r["reason"] or r["rows"][0]["value"]) for r in records]
+
+
+def test_code_that_changed_since_the_run_was_planned_is_not_measured(edit, plan_of, tmp_path):
+    plan = plan_of(edited_cell(1))
+    edit("edited_part", "VALUE = 20")  # before a worker began
+    assert measured(plan, tmp_path / "s") == [("failed", imported.CHANGED)]
+    edit("edited_part", "VALUE = 10  # as it was")
+    assert measured(plan, tmp_path / "s") == [("ok", 11)]
+
+
+def test_a_worker_that_began_before_the_code_changed_goes_on_with_what_it_has(
+    edit, plan_of, tmp_path
+):
+    class Edits(Listener):
+        def finished(self, planned, record, measured):
+            edit("edited_part", "VALUE = 20")
+
+    plan = plan_of(edited_cell(1), edited_cell(2))
+    assert measured(plan, tmp_path / "s", Edits()) == [("ok", 11), ("ok", 11)]
+
+
+def test_code_that_changed_before_a_cell_came_to_import_it_is_noticed(edit, plan_of, tmp_path):
+    plan = plan_of(edited_cell(1, "edit"))
+    assert measured(plan, tmp_path / "s") == [("failed", imported.CHANGED)]
+
+
+def test_data_that_changed_since_the_run_was_planned_are_not_used(plan_of, tmp_path):
+    """The manifest of the plan stands for that of files that somebody exchanged."""
+    spec = {
+        "dataset": {"name": "digits", "image_size": 8},
+        "schedule": {"name": "linear"},
+        "levels": [50],
+        "n": 1,
+        "seed": 0,
+    }
+    plan = plan_of(Cell("ladder", spec))
+    ((key, planned),) = plan.cells.items()
+    data = {**planned.basis["data"], "files": {"digits": "0" * 64}}
+    plan.cells[key] = replace(planned, basis={**planned.basis, "data": data})
+    ((status, reason),) = measured(plan, tmp_path / "s")
+    assert (status, reason) == ("failed", "the data changed since the run was planned; run again")
