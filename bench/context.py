@@ -40,9 +40,10 @@ class TaskContext:
         parameters = {key: value for key, value in spec.items() if key != "name"}
         built = registry.build(kind, spec["name"], **parameters)
         imported.take_down()
-        if own and kind in (Kind.DATASET, Kind.TESTSET) and self.planned is not None:
+        data = (self.planned or {}).get("data")
+        if own and kind in (Kind.DATASET, Kind.TESTSET) and data is not None:
             # Of what is read now: its files are looked at once, for this and for reading them.
-            if canonical.digest(built.manifest()) != canonical.digest(self.planned["data"]):
+            if canonical.digest(built.manifest()) != canonical.digest(data):
                 raise BenchError("the data changed since the run was planned; run again")
         # What the plug-in draws does not depend on what was imported or drawn to build it.
         seed_globals("built", self.partial.name, kind.value, spec["name"])

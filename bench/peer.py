@@ -1,6 +1,7 @@
 """One of the processes that train a network together, not the first: see `bench.peers`.
 
-Started with `python -P -m bench.peer`; one order comes on standard input, whose end is its own.
+Started with `python -P -m bench.peer`, signals held up; one order comes on standard input, whose
+end is its own.
 """
 
 import os
@@ -12,8 +13,10 @@ from typing import Any
 
 from bench import canonical
 from bench.api import BenchError, Invalid, Paused
+from bench.imported import refuse_changed
 from bench.inputs import printable
 from bench.process_state import settle
+from bench.stopping import leave_to_the_run
 from bench.wire import cell_of
 
 LONGEST_REASON = 500
@@ -21,6 +24,7 @@ LONGEST_REASON = 500
 
 def main() -> None:
     """Train as ordered."""
+    leave_to_the_run()  # a scheduler sends its signal to every process of a job
     order = canonical.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     import torch
@@ -53,12 +57,15 @@ def _train(order: dict[str, Any], store: Any) -> None:
     from bench.store import Store
     from bench.tasks.train import trained
 
-    cell, partial = cell_of(order["cell"]), Path(order["partial"])
+    cell, partial, planned = cell_of(order["cell"]), Path(order["partial"]), order["planned"]
     settle(partial.name, order["threads"], deterministic=not cell.timing)
     context = TaskContext(
         cell, {}, Store(partial.parent.parent), partial, partial, order["device"],
         progress=lambda done, total: None, pause_wanted=lambda: False,
+        planned=planned,
     )  # fmt: skip
+    if planned is not None:  # the first process may have imported what was edited since
+        refuse_changed(planned["modules"], planned["code"])
     store.set(f"ready{order['rank']}", "")
     with joined(store, order["rank"], order["count"], order["device"]):
         trained(cell, context)

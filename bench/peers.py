@@ -23,6 +23,7 @@ from torch import distributed
 from bench import canonical, peer
 from bench.api import BenchError, Cell, Context, Paused
 from bench.registry import HOME
+from bench.stopping import held_up
 from bench.wire import data_of
 
 HOST = "127.0.0.1"
@@ -114,15 +115,17 @@ def _check_device(device: str, count: int) -> None:
 def _started(
     cell: Cell, context: Context, rank: int, count: int, port: int
 ) -> "subprocess.Popen[str]":
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", peer.__name__],
-        stdin=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": _path()},
-    )
+    with held_up():
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", peer.__name__],
+            stdin=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": _path()},
+        )
     order = {
         "cell": data_of(cell),
         "partial": str(context.partial),
+        "planned": getattr(context, "planned", None),
         "device": context.device if context.device == "cpu" else f"cuda:{rank}",
         "rank": rank,
         "count": count,

@@ -1,6 +1,7 @@
 """Ctrl-C and its like: asked once, a run winds up; asked twice, it stops at once."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -54,3 +55,32 @@ def heard_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     finally:
         for number in before.keys() - ignored:
             signal.signal(number, before[number])
+
+
+def leave_to_the_run() -> None:
+    """Outlive these signals from now on: the run hears them, and decides.
+
+    What this process forks, and the programs that it starts, may be ended by them.
+    """
+    for number in SIGNALS:
+        signal.signal(number, lambda number, frame: None)
+    os.register_at_fork(after_in_child=_be_ordinary)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # of whoever starts this with them held up
+
+
+def _be_ordinary() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def held_up() -> Iterator[None]:
+    """Hold these signals up in this thread, and in a program that it starts, until that is ready.
+
+    One that struck before `leave_to_the_run` would end it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

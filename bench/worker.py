@@ -28,6 +28,7 @@ from bench.api import BenchError, Invalid, Kind, Missing, Paused, Skip
 from bench.imported import CHANGED, refuse_changed
 from bench.inputs import printable
 from bench.process_state import Changes, preserved, settle
+from bench.stopping import SIGNALS, leave_to_the_run
 from bench.wire import cell_of
 
 PROGRESS_EVERY_S = 0.25
@@ -39,20 +40,16 @@ asked for was a share of it."""
 LONGEST_REASON = 2000
 SPARE = 4
 """A worker that keeps more than this part of a cell's memory is replaced."""
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask a process to end."""
 
 _pausing = threading.Event()
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    for number in ASKING:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     _guard(int(sys.argv[1]))
-    for number in ASKING:  # the runner hears them, and decides; what a cell starts may be ended
-        signal.signal(number, lambda number, frame: None)
-    os.register_at_fork(after_in_child=_be_ordinary)
+    leave_to_the_run()
     events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="surrogatepass")
     orders = os.fdopen(os.dup(0), encoding="utf-8", errors="surrogatepass")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -68,11 +65,6 @@ def main() -> None:
             os._exit(1)  # a fork that a cell made and let return: the answer is not its to give
         done = {"event": "done", "of": request["number"], **answer}
         print(canonical.dumps(done), file=events)
-
-
-def _be_ordinary() -> None:
-    for number in ASKING:
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _guard(lifeline: int) -> None:

@@ -12,12 +12,14 @@ import psutil
 import pytest
 import torch
 
-from bench import registry
+from bench import peers, registry
 from bench.api import BenchError, Cell, Invalid, Kind, Paused
 from bench.context import TaskContext
+from bench.imported import CHANGED
 from bench.parts import read_tensors
 from bench.process_state import Changes, preserved
 from bench.registry import HOME
+from bench.stopping import SIGNALS
 from bench.store import Store
 from bench.training import write_curve
 
@@ -35,7 +37,9 @@ def run(tmp_path):
     """Return what measures a cell and gives its row, its files and what it left in the process."""
     numbers = itertools.count()
 
-    def measure(spec, device="cpu", progress=lambda done, total: None, pause=bool, **training):
+    def measure(
+        spec, device="cpu", progress=lambda *told: None, pause=bool, planned=None, **training
+    ):
         store = Store(tmp_path / "store")
         partial, folder = store.partial("key"), tmp_path / f"made{next(numbers)}"
         partial.mkdir(parents=True, exist_ok=True)
@@ -44,7 +48,9 @@ def run(tmp_path):
             "dataset": {"name": "digits", "image_size": 16}, "schedule": {"name": "sigmoid"},
             "seed": 1, "training": {**TRAINING, **training}, "levels": [], **spec,
         })  # fmt: skip
-        context = TaskContext(cell, {}, store, folder, partial, device, progress, pause)
+        context = TaskContext(
+            cell, {}, store, folder, partial, device, progress, pause, planned=planned
+        )
         changes = Changes()
         with preserved(changes):
             outcome = registry.find(Kind.TASK, "train").build(cell, context)
@@ -155,6 +161,33 @@ def test_a_process_that_is_killed_is_told_and_no_other_is_left(run):
 
 
 @pytest.mark.slow
+def test_a_signal_to_every_process_is_the_runs_to_answer(run, monkeypatch):
+    """A scheduler sends it to the other processes of a training, too, whatever they are at."""
+    start = subprocess.Popen
+
+    def struck(*words, **how):
+        child = start(*words, **how)
+        child.send_signal(signal.SIGTERM)
+        return child
+
+    def strike(done, total):
+        for child in children():
+            for number in SIGNALS:
+                child.send_signal(number)
+
+    monkeypatch.setattr(peers.subprocess, "Popen", struck)
+    row, _, _ = run(CLASSIC, processes=2, progress=strike)
+    assert row["updates"] == 4 and children() == []
+
+
+@pytest.mark.slow
+def test_a_process_that_imports_other_code_than_was_planned_does_not_train(run):
+    planned = {"modules": ["bench.tasks.train"], "code": "0" * 64, "data": None}
+    with pytest.raises(BenchError, match=f"process 2 of 2 of the training: {CHANGED}"):
+        run(CLASSIC, processes=2, planned=planned)
+
+
+@pytest.mark.slow
 def test_a_process_that_waits_for_a_dead_one_ends_with_one_line():
     """A graphics card waits for ever; here the first waits so for what it never hears."""
     order = """
@@ -184,9 +217,10 @@ def test_the_others_end_with_the_first(tmp_path):
     order = f"""
 import sys; sys.path.insert(0, {str(HOME / "tests" / "bench")!r})
 from pathlib import Path
-from bench import registry
+from bench import peers, registry
 from bench.api import Cell, Kind
 from bench.context import TaskContext
+from bench.imported import CHANGED
 from bench.store import Store
 spec = {CLASSIC!r} | {{"dataset": {{"name": "digits", "image_size": 16}}, "seed": 1,
     "schedule": {{"name": "sigmoid"}},
