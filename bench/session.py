@@ -122,20 +122,23 @@ class Session:
         write_manifest(self.folders.run, manifest)
         return replace(load_run(self.folders.run), store=self.store)
 
-    def lines(self) -> list[dict[str, Any]]:
-        """Return one line per cell: what it is, and whether it is measured already."""
-        lines = []
+    def lines(self, *, fresh: bool = False) -> list[dict[str, Any]]:
+        """Return one line per cell: what it is, whether a run will measure it, what it was."""
+        lines, to_do = [], self.to_do(fresh=fresh)
         for planned in self.plan:
             record = self.record(planned.key)
             state = record["status"] if record else "to do"
+            if planned.unavailable:
+                state = f"unavailable: {planned.unavailable}"
+            elif record and planned.key in to_do:
+                state = f"to do again: {state}"
             lines.append(
                 {
                     "key": planned.key,
                     "label": planned.cell.label,
                     "timing": planned.cell.timing,
-                    "state": f"unavailable: {planned.unavailable}"
-                    if planned.unavailable
-                    else state,
+                    "state": state,
+                    "to_do": planned.key in to_do,
                     "for": sorted(planned.experiments),
                 }
             )
@@ -151,8 +154,9 @@ class Session:
         """Return the keys of the cells that can be measured and have no record to take over."""
         keys = {planned.key for planned in self.plan if not planned.unavailable}
         if not fresh:
-            records = {key: self.record(key) for key in keys}
-            keys -= {key for key, one in records.items() if one and one["status"] in REUSED}
+            store, records = self.store, {key: self.record(key) for key in keys}
+            reused = {key: one for key, one in records.items() if one and one["status"] in REUSED}
+            keys -= {key for key, one in reused.items() if store.is_whole(one)}
         return keys
 
     def _from_run(self, folder: Path) -> str:

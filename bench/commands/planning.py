@@ -109,23 +109,23 @@ def plan(  # noqa: PLR0913 - an option each
     _show_needs(experiments, folders, resolve, metric=metric, as_json=as_json)
 
 
-def show_plan(session: "Session", workers: int, as_json: bool) -> None:
+def show_plan(session: "Session", workers: int, as_json: bool, *, fresh: bool = False) -> None:
     """Print a line per cell, and how long the run will take."""
-    listed = session.lines()
-    to_come = session.forecast(workers)
+    listed = session.lines(fresh=fresh)
+    to_come = session.forecast(workers, fresh=fresh)
     if as_json:
         for line in listed:
             line["forecast_s"] = to_come.seconds.get(line["key"])
         print(json.dumps(listed, indent=1))
         return
     _list(listed)
-    _warn_of_emulation(session)
+    _warn_of_emulation(session, fresh=fresh)
     if to_come.seconds:
         print(to_come.words())
 
 
-def _warn_of_emulation(session: "Session") -> None:
-    slow = emulation(session)
+def _warn_of_emulation(session: "Session", *, fresh: bool = False) -> None:
+    slow = emulation(session, fresh=fresh)
     if slow:
         print(slow)
 
@@ -134,7 +134,7 @@ def _list(listed: list[dict[str, Any]], *, every: bool = True) -> None:
     for line in listed if every else ():
         kind = "timing" if line["timing"] else "quality"
         print(f"{line['key'][:12]}  {kind:<7}  {line['label']:<60}  {line['state']}")
-    todo = sum(line["state"] == "to do" for line in listed)
+    todo = sum(line["to_do"] for line in listed)
     print(f"{len(listed)} cells, {todo} to do")
 
 
@@ -160,8 +160,7 @@ def _show_cost(
     _warn_of_emulation(session)
     print("\n".join(lines(bill, asked, found)))
     if bill.unit == "core" or session.device != "cpu":
-        to_do = {line["key"] for line in listed if line["state"] == "to do"}
-        seconds = {key: bill.costs[key].seconds for key in to_do}
+        seconds = {line["key"]: bill.costs[line["key"]].seconds for line in listed if line["to_do"]}
         to_come = foretold(session.plan, seconds, workers)
         if to_come.seconds:
             print(to_come.words())

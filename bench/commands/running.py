@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - an option each
         session = settle(experiments, chosen, device=device, only=only, out=out, place=place)
         session = sharing(session, store, offline=offline)
         if dry_run:
-            show_plan(session, workers, as_json)
+            show_plan(session, workers, as_json, fresh=fresh)
             return
         how = {"shards": shards, "fresh": fresh, "offline": offline}
         raise typer.Exit(_run(session, workers, how, as_json=as_json))

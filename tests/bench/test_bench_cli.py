@@ -142,6 +142,32 @@ def test_a_dry_run_lists_cells_and_writes_nothing(tmp_path, capsys, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_counts_what_a_run_will_measure(toys, tmp_path, capsys):
+    """What failed is tried again, and a lost file is made again; what broke a rule is not."""
+    words = ["broken-toys", "--out", str(tmp_path)]
+    run_command_line(["run", *words])
+    capsys.readouterr()
+
+    def listed(*options):
+        assert run_command_line([*options, "--json"]) == 0
+        told = json.loads(lines(capsys)[0])
+        assert run_command_line([*options]) == 0
+        to_do = sum(line["to_do"] for line in told)
+        assert f"{len(told)} cells, {to_do} to do" in lines(capsys)[0]
+        return [line["state"] for line in told if line["to_do"]], len(told)
+
+    dry = ("run", *words, "--dry-run")
+    again, count = listed(*dry)
+    assert {"to do again: failed", "to do again: crashed", "to do again: skipped"} <= set(again)
+    assert all(state.startswith("to do again: ") for state in again)
+    assert not {"to do again: ok", "to do again: invalid"} & set(again)
+    assert listed("plan", *words) == (again, count)
+    assert len(listed(*dry, "--fresh")[0]) == count
+    for path in tmp_path.glob("files/*/number.txt"):
+        path.unlink()
+    assert listed("plan", *words)[0].count("to do again: ok") == 1
+
+
 def test_list_names_sources(capsys):
     assert run_command_line(["list", "backbone", "--json"]) == 0
     found = {line["name"]: line for line in json.loads(lines(capsys)[0])}
