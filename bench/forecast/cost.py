@@ -30,7 +30,7 @@ class Cost:
     macs: float = 0.0
     """Of networks."""
     seconds: float | None = None
-    """On one worker; None where it is not told."""
+    """On one worker, whatever its `width`; None where it is not told."""
     host_s: float = 0.0
     """Of those on the CPU, wherever the networks run."""
     kept: int = 0
@@ -73,7 +73,7 @@ class Rates:
     """Of this machine, whose pace counts where there is no throughput."""
     macs_per_s: float | None = None
     known: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of cells that were measured before, by key."""
+    """Seconds from begin to end of cells that were measured before, by key."""
     macs: Macs = field(default_factory=Macs)
     pace: Pace = field(init=False)
 
@@ -103,12 +103,13 @@ def _cost(planned: Planned, rates: Rates) -> Cost:
 
 
 def seconds_of(planned: Planned, rates: Rates) -> tuple[float | None, float]:
-    """Return the seconds of a cell, and how many of these the CPU takes whatever the device.
+    """Return a cell's seconds on one worker, and how many of these the CPU takes in any case.
 
-    None where they are not told. A timing takes what it may take at most.
+    None where they are not told. A timing takes what it may take at most. What was measured is how
+    long all processes of a training were at work.
     """
     if planned.key in rates.known:
-        return rates.known[planned.key], 0.0
+        return rates.known[planned.key] * processes_of(planned.cell), 0.0
     cell, work, shape = planned.cell, work_of(planned), shape_of(planned.cell)
     if cell.timing and "most_s" in cell.spec:
         return cell.spec["most_s"], 0.0

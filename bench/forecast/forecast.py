@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bench.executor.needs import processes_of
 from bench.forecast.cost import Rates, seconds_of
 from bench.forecast.duration import duration as duration
 from bench.forecast.schedule import makespan
+from bench.machine import usable_cores
 from bench.plan import Plan
 
 
@@ -15,7 +17,7 @@ class Forecast:
     """Seconds to come."""
 
     seconds: Mapping[str, float]
-    """Of the cells that are told, by their keys."""
+    """Of the cells that are told, by their keys, each on one worker."""
     by_task: Mapping[str, float]
     """Sums over cells, however many run at once."""
     wall_s: float
@@ -55,10 +57,17 @@ def forecast(plan: Plan, to_do: Iterable[str], *, device: str, workers: int) -> 
 
 
 def foretold(plan: Plan, told: Mapping[str, float | None], workers: int) -> Forecast:
-    """Return the forecast of the seconds of some cells; None are not told."""
+    """Return the forecast of the seconds of some cells on one worker; None are not told.
+
+    The processes of a training, which has one place of the run's, take its seconds in equal parts
+    as far as there are cores for them.
+    """
     seconds = {key: value for key, value in told.items() if value is not None}
     by_task: Counter[str] = Counter()
     for key, value in seconds.items():
         by_task[plan.cells[key].cell.task] += value
-    wall = makespan(plan, seconds, workers)
+    cores = usable_cores()
+    places = {key: min(processes_of(plan.cells[key].cell), cores) for key in seconds}
+    lasting = {key: value / places[key] for key, value in seconds.items()}
+    wall = makespan(plan, lasting, workers)
     return Forecast(seconds, by_task, wall, workers, len(told) - len(seconds))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.api import Kind
 from bench.cli import run_command_line
+from bench.forecast import forecast as forecasting
 from bench.forecast.calls import calls_of_restoring, calls_of_sampling
 from bench.forecast.forecast import Forecast, duration, forecast
 from bench.forecast.pace import BATCH, Pace, Seconds
@@ -124,6 +125,19 @@ def test_a_forecast_is_the_work_at_the_pace(monkeypatch):
     assert told.by_task == known | {"train": trained, "restore": restored, "notebook": notebook}
     assert told.wall_s == trained + restored  # one after the other, the notebook beside
     assert told.untold == 0
+
+
+@pytest.mark.parametrize(("cores", "places"), [(8, 4), (2, 2)])
+def test_processes_of_a_training_share_its_work_as_far_as_there_are_cores(
+    monkeypatch, cores, places
+):
+    monkeypatch.setattr(forecasting, "usable_cores", lambda: cores)
+    monkeypatch.setattr(Pace, "of_denoiser", lambda *_: Seconds(call=0.5, update=2.0))
+    words = ("denoising.levels=50", "backbones=unet", "train.processes=4", "train.batch=4")
+    plan = plan_of("table2", overrides=[*TINY, *words])
+    (trained,) = (one.key for one in plan if one.cell.task == "train")
+    told = forecast(plan, [trained], device="cpu", workers=2)
+    assert told.wall_s == told.seconds[trained] / places == told.by_task["train"] / places
 
 
 def test_what_is_measured_already_is_not_told():

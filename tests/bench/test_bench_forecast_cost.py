@@ -17,6 +17,7 @@ from bench.forecast.earlier import earlier, stated
 from bench.forecast.macs import Macs
 from bench.forecast.pace import Pace, Seconds
 from bench.forecast.scaling import jobs_of, scaled
+from bench.forecast.simulation import simulate
 from bench.plan import Plan, Planned, make_plan, study_for
 from bench.runs import Run, load_run
 from bench.session import chosen_budget
@@ -151,6 +152,19 @@ def test_an_earlier_run_gives_the_times_of_its_cells(reference, macs):
     costs = costs_of(few_of_each(plan), Rates("cpu", known=found.seconds, macs=macs))
     assert {key: cost.seconds for key, cost in costs.items()}.items() <= found.seconds.items()
     assert all(cost.measured for cost in costs.values())
+
+
+def test_a_training_in_several_processes_is_foretold_as_long_as_it_took():
+    """Its record says how long all of them were at work."""
+    plan = plan_of("table4", overrides=[*SMALL, "backbones=unet", "train.processes=4"])
+    label = "train diffusion:unet digits"
+    (trained,) = (one for one in plan if one.cell.label == label)
+    costs = costs_of([trained], Rates("cpu", macs_per_s=1e6, known={trained.key: 30.0}))
+    assert costs[trained.key].seconds == 120.0
+    (job,) = jobs_of(Plan({trained.key: trained}), costs)
+    assert Cluster(workers=4).piece_s(job) == 30.0
+    assert Cluster(workers=2).piece_s(job) == 60.0
+    assert simulate([job], Cluster(workers=8)).wall_s == 30.0
 
 
 def test_cells_are_known_again_by_what_they_are_and_not_by_their_code(reference):
