@@ -104,6 +104,11 @@ class Worker:
                 self._child = None
         return child.end()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was stopped for good, and takes no more cells."""
+        return self._closed
+
     def close(self) -> None:
         """Stop for good; any thread may call it, the one that waits for an answer included."""
         with self._changing:

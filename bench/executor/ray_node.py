@@ -56,8 +56,10 @@ class Beats:
         return self
 
     def __exit__(self, *fault: object) -> None:
-        """Be silent from now on."""
+        """Be silent from now on; what a beat that is on its way hears is not the next cell's."""
         self._done.set()
+        with self._changing:
+            self._worker = None
 
     @property
     def ended(self) -> bool:
@@ -187,10 +189,13 @@ def _make(folder: Path, store: Path) -> None:
 
 @contextlib.contextmanager
 def _warm(threads: int, beats: Beats) -> Iterator[Worker]:
-    """Give the worker of this process; another GPU or another log needs another worker."""
+    """Give the worker of this process; another GPU or another log needs another worker.
+
+    So does the cell after one that was stopped, whose worker is closed for good.
+    """
     log = _log_folder() / f"bench-{os.getpid()}.log"
     kind = (log, threads, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    if _Held.worker is not None and _Held.kind != kind:
+    if _Held.worker is not None and (_Held.kind != kind or _Held.worker.is_closed):
         _Held.worker.release()
         _Held.worker = None
     if _Held.worker is None:

@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench import provenance, recovery
 from bench.api import Cell
 from bench.errors import BenchError, Missing, StorageError
-from bench.executor import fitness, logs, ray_attempts, ray_cluster, ray_joined
+from bench.executor import fitness, logs, ray_attempts, ray_cluster, ray_joined, ray_node
 from bench.executor.board import END, GO_ON, PAUSE, Board
 from bench.executor.needs import BESIDE_OTHERS, Needs, Offer, lacking
 from bench.executor.ray import Ray
@@ -92,6 +93,37 @@ def test_the_board_tells_an_attempt_that_nobody_waits_for_to_end():
     board.end("a")
     assert board.beat("a", 1, 9) == END
     assert board.say(GO_ON) == {"b": (3, 9)}
+
+
+@pytest.fixture
+def beats(monkeypatch, tmp_path):
+    """Return what begins to tell a board of an attempt, and what the board says: a list of one."""
+    said = [GO_ON]
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda word, timeout: word))
+    monkeypatch.setattr(ray_node, "_log_folder", lambda: tmp_path)
+    monkeypatch.setattr(ray_node._Held, "worker", None)
+    board = SimpleNamespace(beat=SimpleNamespace(remote=lambda *told: said[0]))
+    return lambda attempt: ray_node.Beats(board, attempt), said
+
+
+def test_a_late_beat_does_not_close_the_worker_of_the_next_cell(beats):
+    begin, said = beats
+    with begin("a") as first, ray_node._warm(1, first) as worker:
+        pass
+    said[0] = END  # nobody waits for that attempt any more, and its last beat hears so only now
+    first.beat()
+    assert not worker.is_closed
+    said[0] = GO_ON
+    with begin("b") as second, ray_node._warm(1, second) as warm:
+        assert warm is worker
+
+
+def test_a_worker_that_was_closed_is_replaced(beats):
+    begin, _ = beats
+    with begin("a") as first, ray_node._warm(1, first) as worker:
+        worker.close()
+    with begin("b") as second, ray_node._warm(1, second) as other:
+        assert other is not worker and not other.is_closed
 
 
 def test_a_log_comes_home_from_where_the_cell_began(tmp_path):
