@@ -1,5 +1,6 @@
 """What a task is given: plug-ins by name, files of other cells, a folder, a progress call."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from bench import canonical, imported, registry
 from bench.api import BenchError, Cell, Kind
 from bench.seeds import seed_globals
 from bench.store import Store
+
+MADE_FROM = 16
+"""Characters of the name of a folder."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,18 @@ class TaskContext:
     """Which share of how many is wanted, where it is not the whole cell (see `bench.shards`)."""
     planned: Mapping[str, Any] | None = None
     """Modules, digest of the code and manifest of the data of the plan, where they are compared."""
+
+    @functools.cached_property
+    def made_from(self) -> str:
+        """What names the bytes of the used cells' files, as their records have them; or nothing.
+
+        Keys do not: the same cell may leave other bytes on another machine.
+        """
+        if not self.keys:
+            return ""
+        records = [self.store.peek(key) for key in self.keys.values()]
+        files = [{} if record is None else record["files"] for record in records]
+        return canonical.digest([self.partial.name, files])[:MADE_FROM]
 
     def build(self, kind: Kind, spec: Mapping[str, Any] | None = None) -> Any:
         """Build the plug-in that the cell's spec (or `spec`) names.

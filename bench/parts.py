@@ -40,6 +40,16 @@ Part = dict[str, Tensor]
 # ------------------------------------------------------------------ parts
 
 
+def home_of(context: Context) -> Path:
+    """Return where the half-done work of a cell lies: one place for what made it.
+
+    The cells that it uses may be measured anew meanwhile, by `--fresh`, and leave other bytes on
+    another machine; what was made from the earlier ones must not be joined to what these make.
+    """
+    made_from = getattr(context, "made_from", "")
+    return context.partial / made_from if made_from else context.partial
+
+
 def in_parts(
     context: Context,
     make: Callable[[range], Mapping[str, Tensor]],
@@ -62,7 +72,7 @@ def in_parts(
     Raises:
         Paused: If the run is being stopped, or the share is done; what is done is safe.
     """
-    shelf = _Shelf(context.partial / name, of=f"{context.partial.name}/{name}")
+    shelf = _Shelf(home_of(context) / name, of=f"{context.partial.name}/{name}")
     share = getattr(context, "share", None)
     mine = share_of(count_of(count, size), *(share or (0, 1)))
     done = 0

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bench.accelerated import Team, team
 from bench.api import BenchError, Cell, Context, Invalid, Paused
 from bench.checkpoint import TrainingState, not_finite
-from bench.parts import SHARE, Pace, keep, read_kept
+from bench.parts import SHARE, Pace, home_of, keep, read_kept
 from bench.seeds import generator, seed_globals
 from bench.shape import loss_of
 from bench.shipped import BEGUN
@@ -112,7 +112,7 @@ class Loop:
         """Return the loop of a cell, whose spec says under "training" how to train."""
         return cls(
             TrainSettings(**cell.spec["training"]),
-            folder=context.partial,
+            folder=home_of(context),
             device=context.device,
             mirrors=mirrors,
             progress=context.progress,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.api import BenchError, Cell, Context, Invalid, Kind, Outcome, Row, register
 from bench.batches import chosen, padded, padded_indices, to_bytes, to_float
 from bench.metrics.distances import Statistics, frechet, kid_jackknife
-from bench.parts import in_parts, joined, keep, read_kept
+from bench.parts import home_of, in_parts, joined, keep, read_kept
 from bench.seeds import ImageNoise
 from bench.tasks.denoisers import build_denoiser, finite
 from bench.tasks.features import FEATURES
@@ -96,7 +96,7 @@ def _trained(
 
 
 def _path(context: Context, update: int) -> Any:
-    return context.partial / f"after-{update}.safetensors"
+    return home_of(context) / f"after-{update}.safetensors"
 
 
 def _of(context: Context) -> str:
@@ -111,7 +111,7 @@ def _kept(context: Context, update: int) -> dict[str, Tensor]:
     """
     kept = read_kept(_path(context, update), of=_of(context))
     if kept is None:
-        (context.partial / CHECKPOINT).unlink(missing_ok=True)
+        (home_of(context) / CHECKPOINT).unlink(missing_ok=True)
         raise BenchError(f"the weights kept after update {update} are lost or damaged; run again")
     return kept[0]
 

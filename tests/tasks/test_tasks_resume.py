@@ -1,3 +1,4 @@
+import contextlib
 import random
 import shutil
 
@@ -6,11 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tasks_place import CELLS, Context, Killed, content, dirty
+from tasks_place import CELLS, TRAIN, Context, Killed, content, dirty
 
 from bench import parts
-from bench.api import Paused, StorageError
+from bench.api import Cell, Paused, StorageError
+from bench.context import TaskContext
 from bench.parts import Pace, in_parts, joined, keep, read_kept
+from bench.store import Store
+from bench.training import Loop
 
 LONG = ("train", "sample", "features", "generated", "restore", "denoise", "wiener")
 
@@ -42,6 +46,41 @@ def test_a_cell_that_was_cut_is_the_uninterrupted_one(place, always_due, name, h
 
 def context(folder, **stops):
     return Context(None, folder, folder / "key", {}, **stops)
+
+
+def test_parts_made_from_other_bytes_of_a_used_cell_are_not_gone_on_from(tmp_path):
+    """The used cell has the same key, and was trained anew on a machine that rounds otherwise."""
+    store, used = Store(tmp_path), "a" * 64
+    teacher = Cell("toy", {})
+    about = {
+        "key": used, "task": "toy", "label": "toy", "status": "ok", "reason": "", "spec": {},
+        "rows": [], "uses": [], "timing": False, "made": {}, "files": {},
+    }  # fmt: skip
+    made = []
+
+    def measured(weights, stop=False):
+        folder = store.work(used)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "weights").write_text(weights)
+        store.replace(about, folder, {"weights": ""})
+        cell = Cell("toy", {}, (teacher,))
+        partial = store.partial("b" * 64)
+        context = TaskContext(
+            cell, {id(teacher): used}, store, tmp_path, partial, "cpu", print,
+            pause_wanted=lambda: stop and len(made) > 1,
+        )  # fmt: skip
+        made.clear()
+        with contextlib.suppress(Paused):
+            for _ in in_parts(context, counted(made), count=6, size=2):
+                pass
+        return list(made), Loop.of(TRAIN, context, mirrors=False).folder
+
+    store.prepare()
+    begun, first = measured("one", stop=True)
+    assert begun == [0, 2]
+    assert measured("one") == ([4], first), "the same bytes are gone on from"
+    again, other = measured("two")
+    assert again == [0, 2, 4] and other != first
 
 
 def counted(made):
