@@ -21,7 +21,7 @@ _mixed: set[str] = set()
 
 def take_down() -> None:
     """Take down what the modules say that were imported since the last time."""
-    for module in sys.modules.keys() - _seen:
+    for module in set(sys.modules) - _seen:  # a copy: other threads import, too
         _seen.add(module)
         if _may_be_edited(module) and not code.is_as_taken_down(module):
             _mixed.add(module)
@@ -29,8 +29,11 @@ def take_down() -> None:
 
 def _may_be_edited(module: str) -> bool:
     """Return whether a module's source counts in digests; a quick look, for thousands of them."""
-    origin = getattr(getattr(sys.modules.get(module), "__spec__", None), "origin", None)
-    if not isinstance(origin, str) or not origin.endswith(".py"):
+    try:
+        origin = getattr(getattr(sys.modules.get(module), "__spec__", None), "origin", None)
+    except Exception:  # whatever a plug-in puts there in the place of a module
+        return False
+    if not isinstance(module, str) or not isinstance(origin, str) or not origin.endswith(".py"):
         return False
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:

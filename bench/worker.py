@@ -199,11 +199,11 @@ def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:
     refuse_changed(planned["modules"], planned["code"])
     settle(request["key"], request["threads"], deterministic=not cell.timing)
     # It begins here: what importing the task has changed stays.
-    with preserved(changes, spare_bytes=request["limit_bytes"] // SPARE):
-        try:
+    try:
+        with preserved(changes, spare_bytes=request["limit_bytes"] // SPARE):
             return task(cell, context)
-        finally:  # what it imported on its way may have been edited meanwhile
-            refuse_changed(planned["modules"], planned["code"])
+    finally:  # what it imported on its way may have been edited meanwhile
+        refuse_changed(planned["modules"], planned["code"])
 
 
 if __name__ == "__main__":

@@ -292,6 +292,18 @@ def test_code_that_changed_before_a_cell_came_to_import_it_is_noticed(edit, plan
     assert measured(plan, tmp_path / "s") == [("failed", imported.CHANGED)]
 
 
+def test_what_is_no_module_among_the_modules_is_no_fault(monkeypatch):
+    class Odd:
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    monkeypatch.setattr(imported, "_seen", set(sys.modules))
+    monkeypatch.setitem(sys.modules, "odd", Odd())
+    monkeypatch.setitem(sys.modules, 7, code)
+    imported.take_down()
+    assert {"odd", 7} <= imported._seen
+
+
 def test_data_that_changed_since_the_run_was_planned_are_not_used(plan_of, tmp_path):
     """The manifest of the plan stands for that of files that somebody exchanged."""
     spec = {
