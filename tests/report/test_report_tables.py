@@ -1,5 +1,7 @@
 """Tables 1 to 5: layout, values, verdicts, and gaps."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -62,7 +64,18 @@ def test_table1_layout(run):
         ["authors, ddim", "U-Net", "3.61", "1.30", "30", "50", "3.56", first[0][7]],
         ["authors, ddim", "cU-Net", "2.98", "1.20", "5", "20", "0.54", first[1][7]],
     ]
-    assert table.layout.iloc[1, 3] == "**1.20**"
+    assert [table.layout.iloc[row, 3] for row in (0, 1)] == ["1.30", "1.20"], "a tie is not bold"
+
+
+def test_table1_has_in_bold_what_is_apart_over_the_same_blocks(run):
+    def sure(row):
+        return [row["frechet"] + 1e-3 * place for place in range(8)]
+
+    rows = run.rows.copy()
+    mine = rows["task"] == "frechet"
+    rows.loc[mine, "leave_one_out"] = rows[mine].apply(sure, axis=1)
+    table = TABLES["table1"](dataclasses.replace(run, rows=rows))
+    assert [table.layout.iloc[row, 3] for row in (0, 1)] == ["1.30", "**1.20**"]
 
 
 def test_table1_time_is_steps_times_latency(run):
