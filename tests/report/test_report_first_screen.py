@@ -97,7 +97,9 @@ def test_writing_again_changes_nothing(run, tmp_path):
     text = readme.read_text()
     write(readme, [folder], [run])
     assert readme.read_text() == text
-    assert text.startswith("before\n<!-- first screen of: results/one -->\n**Is a call of the cU-Net")
+    assert text.startswith(
+        "before\n<!-- first screen of: results/one -->\n**Is a call of the cU-Net"
+    )
     assert text.endswith(f"{END}\nafter\n") and "\nold\n" not in text
     assert runs_of(readme) == [folder]
 
