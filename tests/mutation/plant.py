@@ -100,7 +100,9 @@ def failing_test(place: Path, tests: Sequence[str]) -> str:
     Raises:
         RuntimeError: If nothing was run: an error of collection would look like a caught mistake.
     """
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    # In one process, whose status tells a failure from tests that did not run; slow ones, too.
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-n", "0", "-m", "not browser and not shared"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     # No bytecode: a file that changes twice within its clock's resolution would run stale.
     environment = {
         **os.environ,
