@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,9 +124,10 @@ class Session:
 
     def lines(self, *, fresh: bool = False) -> list[dict[str, Any]]:
         """Return one line per cell: what it is, whether a run will measure it, what it was."""
-        lines, to_do = [], self.to_do(fresh=fresh)
+        lines, records = [], {planned.key: self.record(planned.key) for planned in self.plan}
+        to_do = self._lacking({} if fresh else records)
         for planned in self.plan:
-            record = self.record(planned.key)
+            record = records[planned.key]
             state = record["status"] if record else "to do"
             if planned.unavailable:
                 state = f"unavailable: {planned.unavailable}"
@@ -152,12 +153,13 @@ class Session:
 
     def to_do(self, *, fresh: bool = False) -> set[str]:
         """Return the keys of the cells that can be measured and have no record to take over."""
+        return self._lacking({} if fresh else {one.key: self.record(one.key) for one in self.plan})
+
+    def _lacking(self, records: Mapping[str, Record | None]) -> set[str]:
         keys = {planned.key for planned in self.plan if not planned.unavailable}
-        if not fresh:
-            store, records = self.store, {key: self.record(key) for key in keys}
-            reused = {key: one for key, one in records.items() if one and one["status"] in REUSED}
-            keys -= {key for key, one in reused.items() if store.is_whole(one)}
-        return keys
+        known = {key: one for key in keys if (one := records.get(key))}
+        reused = {key: one for key, one in known.items() if one["status"] in REUSED}
+        return keys - {key for key, one in reused.items() if self.store.is_whole(one)}
 
     def _from_run(self, folder: Path) -> str:
         return os.path.relpath(folder.resolve(), self.folders.run.resolve())

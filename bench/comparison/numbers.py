@@ -17,12 +17,12 @@ from bench.comparison.kinds import (
     measure_of,
 )
 from bench.comparison.verdicts import Setting, Side, quartiles
+from bench.report.paired import LEFT_OUT
 from bench.runs import Run, flat
 from bench.store import Record
 
 OWN = "the run's own"
 """Stands for the data set that a run was asked for, so that other ones' numbers meet it."""
-LEFT_OUT = {"frechet": "leave_one_out", "kid": "kid_leave_one_out"}
 PER_IMAGE = "_per_image"
 CANARY = "canary"
 CLAIM = "claim"

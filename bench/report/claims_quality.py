@@ -9,11 +9,10 @@ from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
 from bench.report.evidence import NOTHING, Evidence, gathered, share
 from bench.report.latency import Latency, latency_of, timings
+from bench.report.leaders import gap_over_blocks
 from bench.report.names import PAPER_COLUMNS, PAPER_RECIPE, paper_column
 from bench.report.paired import (
     Triple,
-    paired_jackknife,
-    separate,
     side,
     worst_case,
     worst_ratio,
@@ -68,19 +67,19 @@ def images(pair: tuple[Curve, Curve]) -> str:
 
 def fewer_steps(run: RunLike) -> Evidence:
     """Return whether the cU-Net's best distance comes at fewer sampling steps."""
-    texts, verdicts, n = [], [], []
-    for pair in pairs(run):
+    texts, verdicts, n, both = [], [], [], pairs(run)
+    for pair in both:
         ours, base = (curve.best_steps for curve in pair)
         gap = pair[0].steps_beyond(pair[1]) or _ranged(ours, base)
         texts.append(f"{pair[0].dataset}: {ours.value:.0f} against {base.value:.0f} steps")
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
         n.append(images(pair))
-    return _on_all_data(run, gathered(texts, verdicts, n))
+    return _on_all_data(both, gathered(texts, verdicts, n))
 
 
-def _on_all_data(run: RunLike, found: Evidence) -> Evidence:
+def _on_all_data(both: Iterable[tuple[Curve, Curve]], found: Evidence) -> Evidence:
     """Return what is known of a claim about all the paper's data sets: one can but refute it."""
-    here = {paper_column(pair[0].dataset) for pair in pairs(run)}
+    here = {paper_column(pair[0].dataset) for pair in both}
     absent = [column for column in PAPER_COLUMNS if column not in here]
     if not absent or found.verdict.label in (Label.CONTRADICTED, Label.NOT_COMPARABLE):
         return found
@@ -130,8 +129,8 @@ def _times(run: RunLike) -> list[tuple[tuple[Curve, Curve], Value, Value]]:
 
 def less_time(run: RunLike) -> Evidence:
     """Return how much less time a sample takes, split into fewer steps and faster steps."""
-    texts, verdicts, n = [], [], []
-    for pair, ours, base in _times(run):
+    texts, verdicts, n, timed = [], [], [], _times(run)
+    for pair, ours, base in timed:
         steps = pair[0].best_steps.value / pair[1].best_steps.value
         time = ours.value / base.value
         ends = _quotient(ours, base)
@@ -143,7 +142,7 @@ def less_time(run: RunLike) -> Evidence:
         gap = less_than(MOST_TIME, ours, base)
         verdicts.append(judged(gap, -1, unlike_paper(run, pair[0])))
         n.append(images(pair))
-    return _on_all_data(run, gathered(texts, verdicts, n))
+    return _on_all_data((pair for pair, _, _ in timed), gathered(texts, verdicts, n))
 
 
 def least_time(run: RunLike) -> Evidence:
@@ -163,7 +162,8 @@ def least_time(run: RunLike) -> Evidence:
             verdict = Verdict(Label.TIE, f"the range reaches {LARGEST.text}, and nothing saved")
         text = f" (the ranges of steps and latency together: {low:.0%} to {high:.0%})"
     measured = f"{pair[0].dataset}: {less:.0%} of the time saved{text}"
-    return _on_all_data(run, Evidence(measured, images(pair), under(unlike, verdict)))
+    judged_here = Evidence(measured, images(pair), under(unlike, verdict))
+    return _on_all_data((pair for pair, _, _ in found), judged_here)
 
 
 def less_than(share: float, ours: Value, base: Value) -> Triple | None:
@@ -270,11 +270,8 @@ def ablation(run: RunLike) -> Evidence:
         full = table.get((dataset, recipe, "cunet"))
         if backbone not in ABLATIONS or full is None:
             continue
-        rows = curve.best, full.best
-        gap = paired_jackknife(
-            (curve.value.value, full.value.value),
-            *(listed(row["leave_one_out"]) for row in rows),
-        ) or separate(curve.value.ranged, full.value.ranged)
+        blocks = (listed(one.best["leave_one_out"]) for one in (curve, full))
+        gap = gap_over_blocks(curve.value, full.value, tuple(blocks))
         texts.append(f"{backbone}: {curve.value.value:.3g} against {full.value.value:.3g}")
         n.append(plural(curve.value.n, "image") or "-")
         unlike = unlike_paper(run, curve)

@@ -12,9 +12,8 @@ from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.engines import Run, runs
 from bench.report.evidence import NOTHING, Evidence, gathered
 from bench.report.generated import completed
-from bench.report.leaders import LEFT_OUT
 from bench.report.names import printed, sampler_name
-from bench.report.paired import Triple, paired_jackknife, paired_mean, worst_ratio
+from bench.report.paired import LEFT_OUT, Triple, paired_jackknife, paired_mean, worst_ratio
 from bench.report.paper import lookup
 from bench.report.rows import (
     RunLike,

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+import pandas as pd
+
 from bench.report.comparison import Value, bold
-from bench.report.paired import Triple, paired_jackknife, separate
+from bench.report.paired import LEFT_OUT, Triple, paired_jackknife, separate
+from bench.report.rows import listed
 from bench.report.verdicts import known
 
-LEFT_OUT = {"frechet": "leave_one_out", "kid": "kid_leave_one_out"}
-"""Distance -> the column of what it becomes without each block of images in turn."""
 Gap = Callable[[int, int], Triple | None]
 """Two places -> the difference of their values with its 95 % interval, None where there is none."""
 
@@ -33,6 +34,16 @@ def _tie(gap: Triple | None) -> bool:
 def marked(texts: Sequence[str], best: Sequence[bool]) -> list[str]:
     """Return texts, those of the best in bold."""
     return [bold(text) if one else text for text, one in zip(texts, best, strict=True)]
+
+
+def gap_of_distances(values: Sequence[Value], rows: Sequence[pd.Series | None], metric: str) -> Gap:
+    """Return how distances differ that are in these rows, "frechet" or "kid"."""
+
+    def gap(i: int, j: int) -> Triple | None:
+        blocks = (listed(rows[place][LEFT_OUT[metric]]) for place in (i, j))
+        return gap_over_blocks(values[i], values[j], tuple(blocks))
+
+    return gap
 
 
 def gap_over_blocks(

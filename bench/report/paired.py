@@ -16,6 +16,8 @@ FEWEST = 6
 """Pairs whose order statistics bound the median of their differences."""
 Triple = tuple[float, float, float]
 """A value with the lower and upper end of its 95 % interval."""
+LEFT_OUT = {"frechet": "leave_one_out", "kid": "kid_leave_one_out"}
+"""Distance -> the column of what it becomes without each block of images in turn."""
 
 
 def paired_mean(

@@ -6,17 +6,7 @@ from bench.report import comparison as c
 from bench.report import leaders as lead
 from bench.report.curves import distance_name, kernel_name
 from bench.report.names import printed
-from bench.report.paired import Triple
-from bench.report.rows import (
-    RunLike,
-    asked,
-    counted,
-    data_words,
-    fault_notes,
-    integer,
-    listed,
-    settings,
-)
+from bench.report.rows import RunLike, asked, counted, data_words, fault_notes, integer, settings
 from bench.report.ways import TABLE, Tried, leading, tried
 
 READS = ("train", "distil", "estimate", "sample", "features", "frechet", "latency")
@@ -74,24 +64,14 @@ def _body(run: RunLike, found: list[Tried]) -> list[list[str]]:
         texts = [c.number(value.value, digits) for value in values]
         bounds = [_bounds(value, digits) for value in values]
         if which == metric:
+            gap = lead.gap_of_distances(values, [one.row for one in found], metric)
             known = [None if one.leaks else v.value for one, v in zip(found, values, strict=True)]
-            texts = lead.marked(texts, lead.leaders(known, _gap(found, values, which)))
+            texts = lead.marked(texts, lead.leaders(known, gap))
         elif which == "frechet":
             texts, bounds = ([f"({text})" for text in group] for group in (texts, bounds))
         columns += [texts, bounds]
     columns.append([CONTROL if one.leaks else OPTIMAL[one.optimal] for one in found])
     return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _gap(found: list[Tried], values: list[c.Value], metric: str) -> lead.Gap:
-    """Return how two ways' distances differ: all began with the same noise."""
-
-    def gap(i: int, j: int) -> Triple | None:
-        rows = [found[place].row for place in (i, j)]
-        blocks = tuple(listed(row[lead.LEFT_OUT[metric]]) for row in rows)
-        return lead.gap_over_blocks(values[i], values[j], blocks)
-
-    return gap
 
 
 def _bounds(value: c.Value, digits: int) -> str:

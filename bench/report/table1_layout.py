@@ -9,9 +9,9 @@ from bench.report import comparison as c
 from bench.report import leaders as lead
 from bench.report.curves import Curve, distance_name, kernel_name
 from bench.report.names import PAIR, PAPER_COLUMNS, ordered, paper_column, printed
-from bench.report.paired import Triple, worst_case
+from bench.report.paired import worst_case
 from bench.report.paper import lookup
-from bench.report.rows import RunLike, data_words, floating, integer, listed, same_data
+from bench.report.rows import RunLike, data_words, floating, integer, same_data
 
 NAME = "table1"
 METRICS = (("fid", "FID", 2), ("steps", "Steps", 0), ("time", "Time (s)", 2))
@@ -118,15 +118,12 @@ def _time_gap(found: list[Measured | None]) -> lead.Gap:
 
 def _distance_gap(found: list[Measured | None], metric: str) -> lead.Gap:
     """Return how two networks' best distances differ."""
-
-    def gap(i: int, j: int) -> Triple | None:
-        rows = [found[place].curve.best for place in (i, j)]
-        a, b = (c.Value(floating(row[metric])) for row in rows)
-        if metric == "frechet":
-            a, b = (found[place].curve.value for place in (i, j))
-        return lead.gap_over_blocks(a, b, tuple(listed(row[lead.LEFT_OUT[metric]]) for row in rows))
-
-    return gap
+    rows = [one.curve.best if one else None for one in found]
+    if metric == "frechet":
+        values = [one.curve.value if one else c.Value(None) for one in found]
+    else:
+        values = [c.Value(None if row is None else floating(row[metric])) for row in rows]
+    return lead.gap_of_distances(values, rows, metric)
 
 
 def _kernel_leads(found: list[Measured | None]) -> bool:
