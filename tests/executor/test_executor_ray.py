@@ -132,7 +132,7 @@ def command(tmp_path, *words):
     )  # fmt: skip
 
 
-def until(condition, patience_s=40.0):
+def until(condition, patience_s=120.0):
     late = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < late
