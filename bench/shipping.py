@@ -44,7 +44,7 @@ half precision, and compare where data, noise and prediction are the same, and n
 |---|---|---:|---:|---:|---:|---:|
 """
 CURVES = ("curve.csv", "validation.csv")
-POINTS = 500
+POINTS = 200
 """Lines of a curve that are kept, evenly spaced."""
 
 
