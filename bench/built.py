@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.api import BenchError, Entry, Kind
 from bench.errors import unknown
+from bench.promised import Promised
 
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SIZE = ("channels", "image_size", "scale")
@@ -18,8 +19,15 @@ CALLS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
     Kind.DENOISER: {"fit": FIT, "denoise": ("y", "level", "noise")},
     Kind.GENERATOR: {"fit": FIT, "draw": ("noise", "count")},
     Kind.ENGINE: {"prepare": ("network", "x_t", "step")},
+    Kind.DATASET: {"images": ("split",), "manifest": ()},
 }
 """The methods that are called on what was built, and with what."""
+PARTS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.DATASET: ("channels", "image_size", "licence", "paper_name", "same_data", "mirrors"),
+    Kind.SCHEDULE: ("alpha_bars", "steps", "alpha_bar", "log_snr"),
+    Kind.RECIPE: ("prediction", "schedule", "weighting", "sampler", "levels"),
+}
+"""What else is read from it."""
 
 
 def refuse_unlike(
@@ -47,12 +55,18 @@ def refuse_unlike(
 
 
 def as_promised(entry: Entry, name: str, built: Any) -> Any:
-    """Return what was built, unchanged.
+    """Return what was built, unchanged but for data sets: those look at their images.
 
     Raises:
-        BenchError: If a method that its kind is called by is not there, or takes other arguments,
-            or layers are where torch does not see them.
+        BenchError: If a part that its kind is asked for is not there, a method takes other
+            arguments, or layers are where torch does not see them.
     """
+    for part in PARTS.get(entry.kind, ()):
+        if not hasattr(built, part):
+            raise BenchError(
+                f"{entry.kind} '{name}': its builder returned {type(built).__name__}, which has "
+                f"no '{part}'; expected {', '.join(PARTS[entry.kind])}"
+            )
     for method, arguments in CALLS.get(entry.kind, {}).items():
         call = getattr(built, method, None)
         article = "an" if entry.kind is Kind.ENGINE else "a"
@@ -74,7 +88,7 @@ def as_promised(entry: Entry, name: str, built: Any) -> Any:
             f"{entry.kind} '{name}' keeps layers in {place}, where torch neither counts nor trains "
             "them; expected nn.ModuleList, nn.ModuleDict or nn.ParameterList"
         )
-    return built
+    return Promised(name, built) if entry.kind is Kind.DATASET else built
 
 
 def _unseen(built: Any) -> Iterator[str]:

@@ -7,11 +7,12 @@ from typing import Any
 
 from bench.api import BenchError, Entry, Kind, Missing
 from bench.assets import remembered
+from bench.blamed import place
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
 from bench.code import digest, source_of
 from bench.named_options import named, options_of
-from bench.registry import DIFFUSION, build, find, sampler, sampler_options
+from bench.registry import DIFFUSION, FAULTS, build, find, sampler, sampler_options
 from bench.strangers import quiet
 
 SPACING = "spacing"
@@ -33,8 +34,8 @@ def refuse_unknown_samplers(budget: Budget) -> None:
     """Begin to sample without a network, so that a wrong word or number is named at once.
 
     Raises:
-        BenchError: If a sampler, an option, or a spacing is not known, or there are not so many
-            levels as steps.
+        BenchError: If a sampler, an option, or a spacing is not known, there are not so many
+            levels as steps, or a sampler does not begin with the state that it is given.
     """
     import torch
 
@@ -50,11 +51,23 @@ def refuse_unknown_samplers(budget: Budget) -> None:
         name, spacing = spaced(text)
         function = sampler(name)
         for steps in counts:
-            states = denoiser.generate(
-                x, torch.zeros_like, steps=steps, sampler=function, spacing=spacing, start=start
-            )
             with contextlib.suppress(Missing):  # what is estimated is not there yet
-                next(states)
+                try:
+                    states = denoiser.generate(
+                        x,
+                        torch.zeros_like,
+                        steps=steps,
+                        sampler=function,
+                        spacing=spacing,
+                        start=start,
+                    )
+                    next(states)
+                except (*FAULTS, StopIteration) as error:
+                    raise BenchError(
+                        f"sampler '{name}' cannot begin with {steps} steps: "
+                        f"{type(error).__name__}: {error}{place(error)}; expected a generator that "
+                        "first yields the state that it is given, before any call of the network"
+                    ) from error
 
 
 def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:

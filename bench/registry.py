@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import installation, strangers
 from bench.api import ENTRIES, BenchError, Entry, Kind, Missing, options_of
+from bench.blamed import place
 from bench.built import as_promised, refuse_unlike
 from bench.errors import unknown
 from bench.named_options import as_declared
@@ -46,6 +47,19 @@ DIFFUSION = "diffusion:"
 
 ESTIMATED = "estimated"
 """The argument by which a sampler gets what its function `estimate` returned; not an option."""
+
+PLANNED = (Kind.DATASET, Kind.SCHEDULE, Kind.RECIPE)
+"""Built while a run is planned, where no worker answers for their faults."""
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    TypeError,
+    ValueError,
+)
+"""Of code; a full disk or a lack of memory is none."""
 
 HOME = Path(__file__).resolve().parent.parent
 OPEN = ("models", "baselines")
@@ -273,4 +287,12 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
     elif entry.kind is Kind.DATASET and name.startswith("folder:"):
         parameters = {**parameters, "path": name.removeprefix("folder:")}
     refuse_unlike(entry, name, takes, parameters)
-    return as_promised(entry, name, entry.build(**parameters))
+    try:
+        built = entry.build(**parameters)
+    except FAULTS as error:
+        if entry.kind not in PLANNED:
+            raise
+        raise BenchError(
+            f"{entry.kind} '{name}' cannot be built: {type(error).__name__}: {error}{place(error)}"
+        ) from error
+    return as_promised(entry, name, built)

@@ -15,7 +15,6 @@ import os
 import queue
 import signal
 import sys
-import sysconfig
 import threading
 import time
 import traceback
@@ -25,6 +24,7 @@ from typing import Any, TextIO
 
 from bench import canonical
 from bench.api import BenchError, Invalid, Kind, Missing, Paused, Skip
+from bench.blamed import place
 from bench.imported import CHANGED, refuse_changed
 from bench.inputs import printable
 from bench.process_state import Changes, preserved, settle
@@ -129,7 +129,7 @@ def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dic
     except BaseException as error:
         traceback.print_exc()
         status = "oom" if type(error).__name__ == "OutOfMemoryError" else "failed"
-        return _answer(status, f"{type(error).__name__}: {error}{_place(error)}")
+        return _answer(status, f"{type(error).__name__}: {error}{place(error)}")
     return {**_answer("ok", ""), "rows": rows, "files": files}
 
 
@@ -148,25 +148,6 @@ def _answer(status: str, reason: str) -> dict[str, Any]:
     """Return an answer; its reason is one line that a terminal can show."""
     shown = printable(" ".join(reason.split()), LONGEST_REASON)
     return {"status": status, "reason": shown, "rows": [], "files": {}}
-
-
-def _place(error: BaseException) -> str:
-    """Return the last line of a plug-in that a fault came through, without its folder."""
-    from bench.code import is_installed
-    from bench.registry import HOME, OPEN
-
-    python = Path(sysconfig.get_paths()["stdlib"])
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.is_relative_to(HOME):
-            shown = path.relative_to(HOME)
-            theirs = shown.parts[0] in OPEN
-        else:
-            shown = Path(path.name)
-            theirs = path.is_file() and not path.is_relative_to(python) and not is_installed(path)
-        if theirs:
-            return f" ({shown.as_posix()}:{frame.lineno})"
-    return ""
 
 
 def _run(request: dict[str, Any], events: TextIO, changes: Changes) -> Any:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from tasks_place import NETWORK, SAMPLE, SETS, TRAIN, TRAINING, Context, Pictures, content
 
-from bench.api import BenchError, Cell
+from bench.api import BenchError, Cell, Estimate, Invalid
 from bench.batches import to_bytes, to_float
 from bench.seeds import ImageNoise
 from bench.tasks import estimate, sample
@@ -156,3 +156,27 @@ def test_a_students_weights_are_used(place):
     got = images(place.run(cell, "student"))
     assert close(got, by_hand(place, cell))
     assert not torch.equal(got, images(place.run(sampled("ddim", steps=2), "teacher")))
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ([], "yielded nothing at last"),
+        ([(1, 2)], "yielded tuple at last"),
+        (
+            [Estimate(5, 0.0, torch.zeros(3, 1, 8, 8), None)],
+            "made [3, 1, 8, 8], expected [4, 1, 8, 8]",
+        ),
+        ([Estimate(5, 0.0, [0.0], None)], "made list, expected [4, 1, 8, 8]"),
+        ([Estimate(5, 17.5, torch.zeros(4, 1, 8, 8), None)], "stopped at level 17.5, expected 0"),
+    ],
+)
+def test_a_sampler_that_loses_images_or_leaves_noise_is_refused(states, reason):
+    with pytest.raises(Invalid) as told:
+        sample._finished(states, torch.zeros(4, 1, 8, 8), "theirs")
+    assert f"sampler 'theirs' {reason}" in str(told.value)
+
+
+def test_a_samplers_last_state_is_what_it_made():
+    last = Estimate(5, 0.0, torch.zeros(4, 1, 8, 8), None)
+    assert sample._finished([last], torch.ones(4, 1, 8, 8), "theirs") is last

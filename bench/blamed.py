@@ -1,0 +1,27 @@
+"""Where in a plug-in a fault came from."""
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+
+def place(error: BaseException) -> str:
+    """Return the last line of a plug-in that a fault came through, without its folder.
+
+    Nothing where it came through none.
+    """
+    from bench.code import is_installed
+    from bench.registry import HOME, OPEN
+
+    python = Path(sysconfig.get_paths()["stdlib"])
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(HOME):
+            shown = path.relative_to(HOME)
+            theirs = shown.parts[0] in OPEN
+        else:
+            shown = Path(path.name)
+            theirs = path.is_file() and not path.is_relative_to(python) and not is_installed(path)
+        if theirs:
+            return f" ({shown.as_posix()}:{frame.lineno})"
+    return ""
