@@ -24,7 +24,6 @@ CALLS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
 """The methods that are called on what was built, and with what."""
 PARTS: Mapping[Kind, tuple[str, ...]] = {
     Kind.DATASET: ("channels", "image_size", "licence", "paper_name", "same_data", "mirrors"),
-    Kind.SCHEDULE: ("alpha_bars", "steps", "alpha_bar", "log_snr"),
     Kind.RECIPE: ("prediction", "schedule", "weighting", "sampler", "levels"),
 }
 """What else is read from it."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.errors import BenchError
+
 
 class BudgetName(enum.StrEnum):
     """The budgets."""
@@ -46,7 +48,7 @@ SettingsOption = Annotated[
     typer.Option("--settings", metavar="FILE", help="A TOML file of settings; --set overrules it."),
 ]
 OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="GLOB", help="Only cells with such a label.")
+    list[str] | None, typer.Option("--only", metavar="GLOB", help="Only cells with such a label.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 EngineOption = Annotated[
@@ -83,3 +85,17 @@ StoreOption = Annotated[
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Measure again what is there.")]
 WORKERS = max(1, min(4, os.cpu_count() or 1))
+
+
+def one_pattern(only: list[str] | None) -> str | None:
+    """Return the pattern of `--only`, which names the run's folder.
+
+    Raises:
+        BenchError: If there are several: the last would silently overrule the others.
+    """
+    if only and len(only) > 1:
+        raise BenchError(
+            f"--only stands {len(only)} times; expected one pattern, as '[ds]*' for the labels "
+            "that begin with d or s"
+        )
+    return only[0] if only else None

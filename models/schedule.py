@@ -178,9 +178,14 @@ def schedule(name: str) -> Schedule:
     """Return the schedule of that name.
 
     Raises:
-        BenchError: If there is none.
+        BenchError: If there is none, or what it builds is no `Schedule`.
     """
-    return _built(registered(Kind.SCHEDULE, name))
+    built = _built(registered(Kind.SCHEDULE, name))
+    if not isinstance(built, Schedule):
+        raise BenchError(
+            f"schedule '{name}': its builder returned {type(built).__name__}, expected a Schedule"
+        )
+    return built
 
 
 @cache

@@ -32,6 +32,7 @@ from bench.options import (
     StoreOption,
     Words,
     WorkersOption,
+    one_pattern,
 )
 
 if TYPE_CHECKING:
@@ -96,16 +97,17 @@ def plan(  # noqa: PLR0913 - an option each
     from bench.session import Folders, chosen_budget, run_name, settle
 
     chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=sets or [])
+    pattern = one_pattern(only)
     if resolve is None:
         asked = Asked(
             throughput, tuple(runs or ()), gpus, per_node, shards, failures, kept, copies, plot
         )
         refuse_what_is_no_number(asked)
-        session = settle(experiments, chosen, device=device, only=only, out=out)
+        session = settle(experiments, chosen, device=device, only=pattern, out=out)
         session = sharing(session, store, offline=False)
         _show_cost(session, workers, asked, cells=cells, as_json=as_json)
         return
-    folders = runs or [Folders.of(out, run_name(experiments, chosen, only)).run]
+    folders = runs or [Folders.of(out, run_name(experiments, chosen, pattern)).run]
     _show_needs(experiments, folders, resolve, metric=metric, as_json=as_json)
 
 

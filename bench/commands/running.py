@@ -33,6 +33,7 @@ from bench.options import (
     StoreOption,
     Words,
     WorkersOption,
+    one_pattern,
 )
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def run(  # noqa: PLR0913 - an option each
     overrides += sets or []
     chosen = chosen_budget(budget.value, dataset=dataset, settings=settings, overrides=overrides)
     with opened(executor.value, address, workers) as place:
-        session = settle(experiments, chosen, device=device, only=only, out=out, place=place)
+        session = settle(
+            experiments, chosen, device=device, only=one_pattern(only), out=out, place=place
+        )
         session = sharing(session, store, offline=offline)
         if dry_run:
             show_plan(session, workers, as_json, fresh=fresh)

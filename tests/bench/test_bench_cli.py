@@ -95,6 +95,8 @@ def test_check_finds_a_changed_digit_and_a_changed_file(toys, tmp_path, capsys):
         (["run", "all", "--set", "denoising.n_images=0"], 2, "greater than or equal to 2"),
         (["run", "all", "--device", "gpu"], 2, "expected auto, cpu or cuda"),
         (["run", "all", "--only", "nothing*"], 2, "matches no cell"),
+        (["run", "all", "--only", "d*", "--only", "s*"], 2, "--only stands 2 times; expected one"),
+        (["plan", "all", "--only", "d*", "--only", "s*"], 2, "--only stands 2 times; expected one"),
         (["run", "table1", "--set", "scale=0"], 2, "greater than or equal to 0.01"),
         (["list", "backbon"], 2, "did you mean 'backbone'"),
         (["fetch", "mnits"], 2, "did you mean 'mnist'"),

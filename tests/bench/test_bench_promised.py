@@ -81,14 +81,13 @@ def test_a_fault_of_what_a_plan_builds_is_one_line_with_its_place(toys, tmp_path
     assert str(told.value) == reason
 
 
-@pytest.mark.parametrize(
-    ("kind", "built", "lacks"),
-    [(Kind.SCHEDULE, np.ones(9), "alpha_bars"), (Kind.RECIPE, {}, "prediction")],
-)
-def test_what_is_no_schedule_or_recipe_is_named(toys, kind, built, lacks):
-    register(kind, "mine", source=SOURCE)(lambda: built)
-    with pytest.raises(BenchError, match=f"{kind} 'mine'.* has no '{lacks}'"):
-        build(kind, "mine")
+def test_what_is_no_recipe_or_schedule_is_named(toys):
+    register(Kind.RECIPE, "mine", source=SOURCE)(lambda: {})
+    with pytest.raises(BenchError, match=r"recipe 'mine'.* returned dict, .* no 'prediction'"):
+        build(Kind.RECIPE, "mine")
+    register(Kind.SCHEDULE, "mine", source=SOURCE)(lambda: np.ones(9))
+    with pytest.raises(BenchError, match=r"schedule 'mine'.* returned ndarray, expected a Sched"):
+        build(Kind.RECIPE, "authors+schedule=mine")
 
 
 def silent(diffusion, x, grid, noise, *, clip=True):

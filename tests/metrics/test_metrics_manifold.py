@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.api import Invalid
@@ -57,11 +57,19 @@ def test_chunks_give_the_same(monkeypatch):
     assert manifold(real=a, generated=b) == whole
 
 
+EXACT = "donot_use_mm_for_euclid_dist"
+
+
 @settings(max_examples=20, deadline=None)
+@example(count=46, dimension=1, seed=22)
 @given(count=st.integers(6, 80), dimension=st.integers(1, 40), seed=st.integers(0, 99))
 def test_equal_sets_score_one(count, dimension, seed):
     x = 100 + normal(seed, count, dimension).float()
-    assert manifold(real=x, generated=x.clone()) == Manifold(1, 1, 1, 1)
+    found = manifold(real=x, generated=x.clone())
+    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+    nearest = torch.cdist(x.double(), x.double(), compute_mode=EXACT).sort(dim=1).values
+    tied = bool((nearest[:, 5] == nearest[:, 4]).any())  # a ball without its surface holds fewer
+    assert found.density == 1 or (tied and 0.8 < found.density < 1)
 
 
 def test_copies_of_one_image_cover_themselves():

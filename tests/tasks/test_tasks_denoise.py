@@ -45,6 +45,7 @@ class Flat:
     """Pictures of one grey each: the first half all of one, the others of many."""
 
     name, channels, image_size, mirrors, manifest = "flat", 1, 16, True, dict
+    licence, paper_name, same_data = "none", None, False
 
     def __init__(self, image_size: int = 16):
         pass
