@@ -1,11 +1,16 @@
-"""Where in a plug-in a fault came from."""
+"""What a fault is, and where in a plug-in it came from."""
 
 import sysconfig
 import traceback
 from pathlib import Path
 
 
-def place(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """Return a fault's type and words, and where in a plug-in it came from."""
+    return f"{type(error).__name__}: {error}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
     """Return the last line of a plug-in that a fault came through, without its folder.
 
     Nothing where it came through none.

@@ -1,13 +1,12 @@
 """What a budget asks for, tried without data or memory: what cannot be is said at once."""
 
-import contextlib
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
 from bench.api import BenchError, Entry, Kind, Missing
 from bench.assets import remembered
-from bench.blamed import place
+from bench.blamed import told
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
 from bench.code import digest, source_of
@@ -49,25 +48,18 @@ def refuse_unknown_samplers(budget: Budget) -> None:
     x = torch.zeros(1, 1, 1, 1)
     for text, counts, start in asked:
         name, spacing = spaced(text)
-        function = sampler(name)
+        how = {"sampler": sampler(name), "spacing": spacing, "start": start}
         for steps in counts:
-            with contextlib.suppress(Missing):  # what is estimated is not there yet
-                try:
-                    states = denoiser.generate(
-                        x,
-                        torch.zeros_like,
-                        steps=steps,
-                        sampler=function,
-                        spacing=spacing,
-                        start=start,
-                    )
-                    next(states)
-                except (*FAULTS, StopIteration) as error:
-                    raise BenchError(
-                        f"sampler '{name}' cannot begin with {steps} steps: "
-                        f"{type(error).__name__}: {error}{place(error)}; expected a generator that "
-                        "first yields the state that it is given, before any call of the network"
-                    ) from error
+            try:
+                next(denoiser.generate(x, torch.zeros_like, steps=steps, **how))
+            except Missing:  # what is estimated is not there yet
+                continue
+            except (*FAULTS, StopIteration) as error:
+                raise BenchError(
+                    f"sampler '{name}' cannot begin with {steps} steps: {told(error)}; expected a "
+                    "generator that first yields the state that it is given, before any call of "
+                    "the network"
+                ) from error
 
 
 def refuse_impossible(backbone: str, budget: Budget, channels: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import installation, strangers
 from bench.api import ENTRIES, BenchError, Entry, Kind, Missing, options_of
-from bench.blamed import place
+from bench.blamed import told
 from bench.built import as_promised, refuse_unlike
 from bench.errors import unknown
 from bench.named_options import as_declared
@@ -292,7 +292,5 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
     except FAULTS as error:
         if entry.kind not in PLANNED:
             raise
-        raise BenchError(
-            f"{entry.kind} '{name}' cannot be built: {type(error).__name__}: {error}{place(error)}"
-        ) from error
+        raise BenchError(f"{entry.kind} '{name}' cannot be built: {told(error)}") from error
     return as_promised(entry, name, built)

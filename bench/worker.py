@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 from bench import canonical
 from bench.api import BenchError, Invalid, Kind, Missing, Paused, Skip
-from bench.blamed import place
+from bench.blamed import told
 from bench.imported import CHANGED, refuse_changed
 from bench.inputs import printable
 from bench.process_state import Changes, preserved, settle
@@ -129,7 +129,7 @@ def _answer_to(request: dict[str, Any], events: TextIO, changes: Changes) -> dic
     except BaseException as error:
         traceback.print_exc()
         status = "oom" if type(error).__name__ == "OutOfMemoryError" else "failed"
-        return _answer(status, f"{type(error).__name__}: {error}{place(error)}")
+        return _answer(status, told(error))
     return {**_answer("ok", ""), "rows": rows, "files": files}
 
 

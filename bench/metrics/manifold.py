@@ -31,7 +31,8 @@ def manifold(*, real: torch.Tensor, generated: torch.Tensor) -> Manifold:
     Source: Kynkäänniemi et al. 2019 for precision and recall, k = 3; Naeem et al. 2020 for density
     and coverage, k = 5. A ball reaches to the k-th nearest neighbour in the image's own set.
     Differs: a ball holds its surface, so that a set of equal images covers itself; for density,
-    which is to be 1 for equal sets, it does not, as in its authors' code.
+    which is to be 1 for equal sets, it does not, as in its authors' code: equal sets have less
+    than 1 where two neighbours are equally far.
 
     Raises:
         Invalid: If a set is not a finite matrix, or has no more images than neighbours.

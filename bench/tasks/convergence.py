@@ -5,7 +5,6 @@ its learning rate does not fall: the weights after some updates are those that a
 would have left.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +17,10 @@ from bench.batches import chosen, padded, padded_indices, to_bytes, to_float
 from bench.metrics.distances import Statistics, frechet, kid_jackknife
 from bench.parts import home_of, in_parts, joined, keep, read_kept
 from bench.seeds import ImageNoise
-from bench.tasks.denoisers import build_denoiser, finite
+from bench.tasks.denoisers import build_denoiser
 from bench.tasks.features import FEATURES
 from bench.tasks.frechet import leads
+from bench.tasks.made import made
 from bench.training import CHECKPOINT, Loop, TrainSettings
 from bench.validation import THIRDS, middles, one_step_errors, points
 
@@ -131,8 +131,7 @@ def _features(
         noise = ImageNoise("sample", spec["seed"], images=indices)
         x = noise(torch.empty(size, *shape, device=context.device))
         states = module.generate(x, noise, steps=steps, sampler=sampler, spacing=spec["spacing"])
-        (last,) = deque(states, maxlen=1)
-        images = finite(last.current[: len(block)], "the generated set", first=block.start)
+        images, _ = made(states, x, block, spec["sampler"]["name"])
         # As a set of images is: eight bits.
         seen = to_float(to_bytes(images).numpy())
         return {"features": extractor(padded(seen, size).to(context.device))[: len(block)]}

@@ -1,20 +1,20 @@
 """Generate images with a trained diffusion network."""
 
 import functools
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.api import Cell, Context, Estimate, Invalid, Kind, Outcome, register
+from bench.api import Cell, Context, Estimate, Kind, Outcome, register
 from bench.batches import padded_indices, to_bytes
 from bench.parts import in_parts, joined
 from bench.seeds import ImageNoise
 from bench.shards import batches, shardable
-from bench.tasks.denoisers import GENERATOR, finite, trained_denoiser, trained_generator
+from bench.tasks.denoisers import GENERATOR, trained_denoiser, trained_generator
+from bench.tasks.made import made
 
 SAMPLES = "samples.safetensors"
 MEASURED = "estimate.safetensors"
@@ -48,9 +48,7 @@ def sample(cell: Cell, context: Context) -> Outcome:
             rough = generator.draw(own, len(indices)).to(context.device)
             # The noise added here is the x_T of this image: all ways share it.
             x = denoiser.noised(rough, spec["start"], noise)
-        states = deque(reverse(x, noise), maxlen=1)
-        last = _finished(states, x, spec["sampler"]["name"])
-        images = finite(last.current[: len(block)], "the generated set", first=block.start)
+        images, last = made(reverse(x, noise), x, block, spec["sampler"]["name"])
         return {"images": to_bytes(images), "calls": torch.full((len(block),), last.calls)}
 
     whole = joined(in_parts(context, make, count=spec["n"], size=spec["micro_batch"]))
@@ -62,27 +60,6 @@ def sample(cell: Cell, context: Context) -> Outcome:
         "leaks": bool(getattr(generator, "leaks", False)),
     }
     return Outcome([row], {SAMPLES: path})
-
-
-def _finished(states: Sequence[Estimate], x: Tensor, sampler: str) -> Estimate:
-    """Return the last state of a sampler, whose images are what it made.
-
-    Raises:
-        Invalid: If there is none, it is no image for each of `x`, or noise is left in it.
-    """
-    if not states or not isinstance(states[-1], Estimate):
-        found = type(states[-1]).__name__ if states else "nothing"
-        raise Invalid(f"sampler '{sampler}' yielded {found} at last, expected an Estimate")
-    last = states[-1]
-    shape = getattr(last.current, "shape", None)
-    if shape != x.shape:
-        found = type(last.current).__name__ if shape is None else list(shape)
-        raise Invalid(
-            f"sampler '{sampler}' made {found}, expected {list(x.shape)}: an image of each"
-        )
-    if last.t != 0:
-        raise Invalid(f"sampler '{sampler}' stopped at level {last.t:g}, expected 0: no noise left")
-    return last
 
 
 def _reverse(

@@ -67,9 +67,11 @@ def test_equal_sets_score_one(count, dimension, seed):
     x = 100 + normal(seed, count, dimension).float()
     found = manifold(real=x, generated=x.clone())
     assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
-    nearest = torch.cdist(x.double(), x.double(), compute_mode=EXACT).sort(dim=1).values
-    tied = bool((nearest[:, 5] == nearest[:, 4]).any())  # a ball without its surface holds fewer
-    assert found.density == 1 or (tied and 0.8 < found.density < 1)
+    distances = torch.cdist(x.double(), x.double(), compute_mode=EXACT)
+    nearest = distances.sort(dim=1).values
+    held = int((distances < nearest[:, 5:6]).sum())  # balls without their surface
+    tied = bool((nearest[:, 5] == nearest[:, 4]).any())
+    assert found.density == held / (5 * count) and (found.density == 1) is not tied
 
 
 def test_copies_of_one_image_cover_themselves():

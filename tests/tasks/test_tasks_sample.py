@@ -14,6 +14,7 @@ from bench.batches import to_bytes, to_float
 from bench.seeds import ImageNoise
 from bench.tasks import estimate, sample
 from bench.tasks.denoisers import trained_denoiser
+from bench.tasks.made import made
 
 STEPS = 4
 BLURRED = {"generator": {"name": "blurred-train", "scale": 1.0}, "start": 300}
@@ -173,10 +174,11 @@ def test_a_students_weights_are_used(place):
 )
 def test_a_sampler_that_loses_images_or_leaves_noise_is_refused(states, reason):
     with pytest.raises(Invalid) as told:
-        sample._finished(states, torch.zeros(4, 1, 8, 8), "theirs")
+        made(states, torch.zeros(4, 1, 8, 8), range(4), "theirs")
     assert f"sampler 'theirs' {reason}" in str(told.value)
 
 
 def test_a_samplers_last_state_is_what_it_made():
     last = Estimate(5, 0.0, torch.zeros(4, 1, 8, 8), None)
-    assert sample._finished([last], torch.ones(4, 1, 8, 8), "theirs") is last
+    found, state = made([last], torch.ones(4, 1, 8, 8), range(8, 11), "theirs")
+    assert state is last and torch.equal(found, last.current[:3])
