@@ -7,6 +7,7 @@ from typing import Any
 from bench import code, weights
 from bench.api import Cell, Entry, Kind, options_of
 from bench.registry import DIFFUSION, build, entries, find
+from bench.strangers import origin
 
 KINDS = {kind.value: kind for kind in Kind}
 
@@ -41,15 +42,35 @@ def deciding(cell: Cell) -> Deciding:
     What an option names (`cunet+solver=mine`) is looked up when it is needed, and no import leads
     to it. Its module is added where it is not reached anyway, as what lies beside the networks is.
     """
+    own, named = _taking_part(cell)
+    modules = {entry.build.__module__ for entry in (find(Kind.TASK, cell.task), *own)}
+    if named:
+        modules |= {entry.build.__module__ for entry in named}.difference(code.reach(modules))
+    return Deciding(sorted(modules), sorted({n for one in (*own, *named) for n in one.needs}))
+
+
+def guests(cells: Iterable[Cell]) -> list[dict[str, str]]:
+    """Return the plug-ins of other distributions that cells need, and where they come from."""
+    parts: dict[tuple[str, str], Entry] = {}
+    for cell in cells:
+        own, named = _taking_part(cell)
+        for entry in (find(Kind.TASK, cell.task), *own, *named):
+            parts[entry.kind.value, entry.name] = entry
+    return [
+        {"kind": kind, "name": name, **whence}
+        for (kind, name), entry in sorted(parts.items())
+        if (whence := origin(entry))
+    ]
+
+
+def _taking_part(cell: Cell) -> tuple[list[Entry], list[Entry]]:
+    """Return the plug-ins that a cell's specification names, and those that their options do."""
     own: list[Entry] = []
     named: list[Entry] = []
     for kind, spec in plugins(cell.spec):
         own += _own(kind, spec["name"])
         named += _named(kind, spec)
-    modules = {entry.build.__module__ for entry in (find(Kind.TASK, cell.task), *own)}
-    if named:
-        modules |= {entry.build.__module__ for entry in named}.difference(code.reach(modules))
-    return Deciding(sorted(modules), sorted({n for one in (*own, *named) for n in one.needs}))
+    return own, named
 
 
 def _own(kind: Kind, name: str) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import installation
+from bench import code, installation
 from bench.errors import BenchError
 from bench.machine import core_quota, usable_cores
 from bench.shared.address import without_secrets
@@ -149,7 +149,10 @@ def _gpu_names() -> list[str]:
 
 @functools.cache
 def git() -> dict[str, Any]:
-    """Return the commit of this checkout and whether files differ from it; empty outside one."""
+    """Return the commit of this checkout and whether files differ from it; empty outside one.
+
+    A new file counts where it can be code or weights: what runs write elsewhere decides nothing.
+    """
     home = Path(__file__).resolve().parent.parent
 
     def ask(*words: str) -> str | None:
@@ -164,7 +167,9 @@ def git() -> dict[str, Any]:
     top = ask("rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != home:
         return {}
-    return {"commit": ask("rev-parse", "HEAD") or "none", "changed": bool(ask("status", "-s"))}
+    changed = ask("status", "--short", "--untracked-files=no")
+    added = ask("ls-files", "--others", "--exclude-standard", "--", *code.OURS)
+    return {"commit": ask("rev-parse", "HEAD") or "none", "changed": bool(changed or added)}
 
 
 def command(arguments: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench import assets, canonical, merkle, provenance, weights
 from bench.api import Kind
 from bench.budget import Budget, changed_settings, load_budget, read_settings
-from bench.deciding import plugins
+from bench.deciding import guests, plugins
 from bench.device import chosen_device
 from bench.disk import made_writable, read_plain
 from bench.errors import BenchError
@@ -195,6 +195,7 @@ class Session:
             "changed_settings": list(self.changed),
             "same_data": self.same_data,
             "findings": findings(),
+            **({"guests": found} if (found := guests(p.cell for p in self.plan)) else {}),
             **({} if self.shared is None else {"shared": self.shared.shown}),
             "merkle_root": merkle.root({k: r["checksum"] for k, r in records.items()}),
         }

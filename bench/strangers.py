@@ -66,6 +66,15 @@ def owns(key: Key) -> bool:
     return key in _owners
 
 
+def origin(entry: Entry) -> dict[str, str]:
+    """Return the distribution, version and source of a stranger's plug-in; nothing for ours."""
+    known, _, name = _owners.get((entry.kind, entry.name), (None, "", ""))
+    if known is not entry:
+        return {}
+    owner = next(one for one in importlib.metadata.distributions() if _name(one) == name)
+    return {"distribution": name, "version": _version(owner), "source": entry.source}
+
+
 def import_all() -> None:
     """Import every stranger's module, in an order that does not depend on the installation."""
     forget()
@@ -92,6 +101,13 @@ def _name(distribution: importlib.metadata.Distribution) -> str:
         return distribution.name or "an unknown distribution"
     except Exception:  # its metadata cannot be read
         return "an unknown distribution"
+
+
+def _version(distribution: importlib.metadata.Distribution) -> str:
+    try:
+        return str(distribution.version)
+    except Exception:  # as above
+        return "unknown"
 
 
 def forget() -> None:

@@ -164,9 +164,9 @@ def bold(text: str) -> str:
 
 
 def mark_best(values: Sequence[float | None], texts: Sequence[str], *, largest: bool) -> list[str]:
-    """Return texts with every best value in bold; alone, nothing is best."""
+    """Return texts with every best value in bold; alone, or where all are equal, nothing is."""
     there = [v for v in values if known(v)]
-    if len(there) < 2:
+    if len(set(there)) < 2:
         return list(texts)
     best = max(there) if largest else min(there)
     return [bold(t) if known(v) and v == best else t for v, t in zip(values, texts, strict=True)]

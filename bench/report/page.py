@@ -102,10 +102,19 @@ def facts_of(run: RunLike, judged: Sequence[Claim] = ()) -> dict[str, Any]:
             "Took": f"{float(m['seconds']):,.0f} s" if m.get("seconds") is not None else "unknown",
             "Machine": machine(run),
             "Commit": f"{git.get('commit', 'unknown')}{changed}",
+            **({"Plug-ins of others": found} if (found := _guests(m.get("guests"))) else {}),
             "Versions": ", ".join(f"{k} {v}" for k, v in versions.items()) or "unknown",
         },
         "settings": json.dumps(settings(run), indent=1, sort_keys=True, default=str),
     }
+
+
+def _guests(found: Any) -> str:
+    """Return which plug-ins are no part of this project, in words."""
+    return "; ".join(
+        f"{one['kind']} {one['name']} of {one['distribution']} {one['version']} ({one['source']})"
+        for one in found or ()
+    )
 
 
 def render(

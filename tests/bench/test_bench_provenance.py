@@ -51,3 +51,35 @@ def test_a_share_of_the_cores_is_told_where_there_is_one(answers, monkeypatch, q
     monkeypatch.setattr(provenance, "core_quota", lambda: quota)
     found = answers((0, ""))()
     assert {name: value for name, value in found.items() if name == "core_quota"} == told
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """Make a checkout with one file of code, which provenance takes for its own."""
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/provenance.py").write_text("")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "bench/provenance.py"))
+    yield tmp_path
+    provenance.git.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("my-run/run.json", False),
+        ("notes.txt", False),
+        ("models/mine.py", True),
+        ("models/checkpoints/mine/weights.safetensors", True),
+        ("bench/provenance.py", True),
+    ],
+)
+def test_what_runs_write_is_no_change_of_the_checkout(checkout, path, changed):
+    provenance.git.cache_clear()
+    assert provenance.git()["changed"] is False
+    (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / path).write_text("new")
+    provenance.git.cache_clear()
+    assert provenance.git()["changed"] is changed

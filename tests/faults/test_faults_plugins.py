@@ -13,6 +13,7 @@ import pytest
 from bench import code, imported, registry, strangers
 from bench.api import ENTRIES, BenchError, Cell, Kind
 from bench.cli import run_command_line
+from bench.deciding import guests
 from bench.runner import Listener, Runner
 from bench.store import Store
 
@@ -319,3 +320,29 @@ def test_data_that_changed_since_the_run_was_planned_are_not_used(plan_of, tmp_p
     plan.cells[key] = replace(planned, basis={**planned.basis, "data": data})
     ((status, reason),) = measured(plan, tmp_path / "s")
     assert (status, reason) == ("failed", "the data changed since the run was planned; run again")
+
+
+def test_a_run_says_where_a_strangers_plug_in_comes_from(install, tmp_path):
+    text = (
+        "import torch\n"
+        + HEAD
+        + (
+            f"@register(Kind.BACKBONE, 'visitor', {SOURCE})\n"
+            "def visitor(*, channels, image_size):\n"
+            "    return torch.nn.Identity()\n"
+        )
+    )
+    install("visitors", text)
+    cells = [
+        Cell("cost", {"backbone": {"name": name, "channels": 1, "image_size": 8}})
+        for name in ("unet", "visitor")
+    ]
+    (found,) = guests(cells)
+    assert found == {
+        "kind": "backbone",
+        "name": "visitor",
+        "distribution": "dist-visitors",
+        "version": "1.0",
+        "source": "a stranger",
+    }
+    assert guests(cells[:1]) == []

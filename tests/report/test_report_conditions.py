@@ -123,3 +123,11 @@ def test_cells_are_counted_in_the_rows(run, given):
 
 def test_no_rows_no_counts(empty):
     assert counts(empty) == {}
+
+
+def test_plug_ins_of_others_are_named_with_their_origin(run):
+    about = {"kind": "backbone", "name": "visitor", "distribution": "<dist>", "version": "1.0"}
+    odd = FakeRun({**run.manifest, "guests": [{**about, "source": "a stranger"}]}, run.rows, None)
+    told = facts_of(odd)["provenance"]["Plug-ins of others"]
+    assert told == "backbone visitor of <dist> 1.0 (a stranger)"
+    assert "Plug-ins of others" not in facts_of(run)["provenance"]

@@ -96,3 +96,7 @@ def test_best_marks_every_best_and_never_a_lone_value(largest):
         ["a", "-", "**b**", "c", "**d**"] if largest else ["**a**", "-", "b", "**c**", "d"]
     )
     assert mark_best([1.0, None], ["a", "-"], largest=largest) == ["a", "-"]
+
+
+def test_where_all_are_equal_none_is_the_best():
+    assert mark_best([1.0, None, 1.0], ["a", "-", "b"], largest=True) == ["a", "-", "b"]
