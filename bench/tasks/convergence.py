@@ -131,7 +131,7 @@ def _features(
         noise = ImageNoise("sample", spec["seed"], images=indices)
         x = noise(torch.empty(size, *shape, device=context.device))
         states = module.generate(x, noise, steps=steps, sampler=sampler, spacing=spec["spacing"])
-        images, _ = made(states, x, block, spec["sampler"]["name"])
+        images, _ = made(states, x, block, spec["sampler"]["name"], module)
         # As a set of images is: eight bits.
         seen = to_float(to_bytes(images).numpy())
         return {"features": extractor(padded(seen, size).to(context.device))[: len(block)]}

@@ -48,7 +48,7 @@ def sample(cell: Cell, context: Context) -> Outcome:
             rough = generator.draw(own, len(indices)).to(context.device)
             # The noise added here is the x_T of this image: all ways share it.
             x = denoiser.noised(rough, spec["start"], noise)
-        images, last = made(reverse(x, noise), x, block, spec["sampler"]["name"])
+        images, last = made(reverse(x, noise), x, block, spec["sampler"]["name"], denoiser)
         return {"images": to_bytes(images), "calls": torch.full((len(block),), last.calls)}
 
     whole = joined(in_parts(context, make, count=spec["n"], size=spec["micro_batch"]))

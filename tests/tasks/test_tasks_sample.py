@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -174,11 +175,33 @@ def test_a_students_weights_are_used(place):
 )
 def test_a_sampler_that_loses_images_or_leaves_noise_is_refused(states, reason):
     with pytest.raises(Invalid) as told:
-        made(states, torch.zeros(4, 1, 8, 8), range(4), "theirs")
+        made(states, torch.zeros(4, 1, 8, 8), range(4), "theirs", None)
     assert f"sampler 'theirs' {reason}" in str(told.value)
 
 
 def test_a_samplers_last_state_is_what_it_made():
     last = Estimate(5, 0.0, torch.zeros(4, 1, 8, 8), None)
-    found, state = made([last], torch.ones(4, 1, 8, 8), range(8, 11), "theirs")
+    found, state = made([last], torch.ones(4, 1, 8, 8), range(8, 11), "theirs", None)
     assert state is last and torch.equal(found, last.current[:3])
+
+
+@pytest.mark.parametrize(("said", "parts"), [(1, 1), (2, 1), (2, 2), (3, 1)])
+def test_calls_that_a_sampler_makes_are_the_ones_that_it_says(said, parts):
+    network = torch.nn.Identity()
+    denoiser = SimpleNamespace(diffusion=SimpleNamespace(backbone=network))
+    x = torch.zeros(4, 1, 8, 8)
+
+    def states():
+        for _ in range(2):
+            for part in x.chunk(parts):
+                network(part)
+        yield Estimate(said, 0.0, x, None)
+
+    if said == 2:
+        assert made(states(), x, range(4), "theirs", denoiser)[1].calls == 2
+    else:
+        with pytest.raises(
+            Invalid, match=f"'theirs' says {said} network calls and made 2; expected"
+        ):
+            made(states(), x, range(4), "theirs", denoiser)
+    assert not network._forward_pre_hooks, "the network is as it was"
