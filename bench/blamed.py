@@ -4,6 +4,17 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    TypeError,
+    ValueError,
+)
+"""Of code; a full disk or a lack of memory is none."""
+
 
 def told(error: BaseException) -> str:
     """Return a fault's type and words, and where in a plug-in it came from."""

@@ -53,12 +53,13 @@ def refuse_unlike(
         raise BenchError(f"{entry.kind} '{name}' needs {', '.join(lacking)}; found none")
 
 
-def as_promised(entry: Entry, name: str, built: Any) -> Any:
+def as_promised(entry: Entry, name: str, built: Any, parameters: Mapping[str, Any]) -> Any:
     """Return what was built, unchanged but for data sets: those look at their images.
 
     Raises:
         BenchError: If a part that its kind is asked for is not there, a method takes other
-            arguments, or layers are where torch does not see them.
+            arguments, layers are where torch does not see them, or images are of another size than
+            the parameters ask for.
     """
     for part in PARTS.get(entry.kind, ()):
         if not hasattr(built, part):
@@ -87,7 +88,14 @@ def as_promised(entry: Entry, name: str, built: Any) -> Any:
             f"{entry.kind} '{name}' keeps layers in {place}, where torch neither counts nor trains "
             "them; expected nn.ModuleList, nn.ModuleDict or nn.ParameterList"
         )
-    return Promised(name, built) if entry.kind is Kind.DATASET else built
+    if entry.kind is not Kind.DATASET:
+        return built
+    if built.image_size != (side := parameters.get("image_size", built.image_size)):
+        raise BenchError(
+            f"dataset '{name}' was asked for images of {side}x{side} and has an image_size of "
+            f"{built.image_size}; expected the one that it is asked for"
+        )
+    return Promised(name, built)
 
 
 def _unseen(built: Any) -> Iterator[str]:

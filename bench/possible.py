@@ -6,12 +6,12 @@ from typing import Any
 
 from bench.api import BenchError, Entry, Kind, Missing
 from bench.assets import remembered
-from bench.blamed import told
+from bench.blamed import FAULTS, told
 from bench.budget import Budget
 from bench.cell import UNIFORM as UNIFORM
 from bench.code import digest, source_of
 from bench.named_options import named, options_of
-from bench.registry import DIFFUSION, FAULTS, build, find, sampler, sampler_options
+from bench.registry import DIFFUSION, build, find, sampler, sampler_options
 from bench.strangers import quiet
 
 SPACING = "spacing"

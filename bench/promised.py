@@ -1,11 +1,13 @@
 """A data set of a plug-in, whose images are looked at before anything is measured on them.
 
 Floats would be divided by 255 as bytes are, and images of another size be measured as if they
-were of the one that was asked for: wrong numbers without a word.
+were of the one that was asked for: wrong numbers without a word. Its manifest is a part of keys.
 """
 
 from typing import Any
 
+from bench import canonical
+from bench.blamed import FAULTS, told
 from bench.errors import BenchError
 
 
@@ -21,6 +23,25 @@ class Promised:
         if part == "_data":  # a copy that is being made
             raise AttributeError(part)
         return getattr(self._data, part)
+
+    def manifest(self) -> Any:
+        """Return what tells its data from all others.
+
+        Raises:
+            BenchError: If it cannot be told, or is no plain value.
+        """
+        try:
+            found = self._data.manifest()
+        except FAULTS as error:
+            raise BenchError(f"dataset '{self._name}' has no manifest: {told(error)}") from error
+        try:
+            canonical.dumps(found)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BenchError(
+                f"dataset '{self._name}': manifest() makes no key ({error}); "
+                "expected plain values: texts, numbers, lists and mappings of them"
+            ) from error
+        return found
 
     def images(self, split: str) -> Any:
         """Return the images of a split.

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import installation, strangers
 from bench.api import ENTRIES, BenchError, Entry, Kind, Missing, options_of
-from bench.blamed import told
+from bench.blamed import FAULTS, told
 from bench.built import as_promised, refuse_unlike
 from bench.errors import unknown
 from bench.named_options import as_declared
@@ -50,16 +50,6 @@ ESTIMATED = "estimated"
 
 PLANNED = (Kind.DATASET, Kind.SCHEDULE, Kind.RECIPE)
 """Built while a run is planned, where no worker answers for their faults."""
-FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    TypeError,
-    ValueError,
-)
-"""Of code; a full disk or a lack of memory is none."""
 
 HOME = Path(__file__).resolve().parent.parent
 OPEN = ("models", "baselines")
@@ -293,4 +283,4 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
         if entry.kind not in PLANNED:
             raise
         raise BenchError(f"{entry.kind} '{name}' cannot be built: {told(error)}") from error
-    return as_promised(entry, name, built)
+    return as_promised(entry, name, built, parameters)

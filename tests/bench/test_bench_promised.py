@@ -26,7 +26,9 @@ class Data:
         return self.given
 
     def manifest(self):
-        return {}
+        return self.about() if callable(self.about) else self.about
+
+    about = None
 
 
 def dataset(built):
@@ -61,6 +63,31 @@ def test_images_that_are_no_such_bytes_are_refused(toys, images, found):
         dataset(Data(images)).images("train")
     assert f"dataset 'mine' gave {found} for split 'train'" in str(told.value)
     assert "uint8 [N, 1, 8, 8]" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"sha256": b"ab"}, "manifest() makes no key (bytes has no canon"),
+        (np.zeros(3), "manifest() makes no key ("),
+        ({1: "a", "1": "b"}, "manifest() makes no key (two keys"),
+        (lambda: {}["sha"], "has no manifest: KeyError: 'sha'"),
+    ],
+)
+def test_a_manifest_that_no_key_can_be_made_of_is_one_line(toys, about, reason):
+    data = Data()
+    data.about = about
+    with pytest.raises(BenchError) as told:
+        dataset(data).manifest()
+    assert str(told.value).removeprefix("dataset 'mine'").lstrip(": ").startswith(reason)
+    data.about = {"sha256": "ab", "n": np.int64(3)}
+    assert dataset(data).manifest() == data.about
+
+
+def test_a_data_set_of_another_size_than_the_one_that_was_asked_for_is_refused(toys, monkeypatch):
+    monkeypatch.setattr(Data, "image_size", 28)
+    with pytest.raises(BenchError, match="asked for images of 8x8 and has an image_size of 28;"):
+        dataset(Data())
 
 
 def test_a_data_set_without_a_part_is_named_when_it_is_built(toys, monkeypatch):
