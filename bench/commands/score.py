@@ -92,6 +92,11 @@ def score(  # noqa: PLR0913 - an option each
             network, against or "digits", _whole(levels), size=size or SIDE, n=n or IMAGES,
             device=device, out=out,
         )  # fmt: skip
+        if checkpoint is None and ":" in denoiser:
+            print(
+                "note: no --checkpoint: its weights are those that its factory gives it",
+                file=sys.stderr,
+            )
     else:
         from bench.score.conventions import Conventions
         from bench.score.plan import Asked, settle_score

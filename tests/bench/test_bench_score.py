@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import bench
 from bench.cli import run_command_line
@@ -91,3 +93,17 @@ def test_a_network_is_scored_beside_the_noisy_input(tmp_path, capsys):
     assert rows["wiener"]["psnr"] > rows["Zero"]["psnr"] + 1
     assert rows["Zero"]["parameters"] == 0 and rows["Zero"]["trained"] == "elsewhere"
     assert rows["Zero"]["sigma"] == pytest.approx(0.066, abs=1e-3)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_weights_that_nobody_named_are_the_factorys_and_it_is_said(
+    given, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "net.py").write_text("import torch\nNet = torch.nn.Identity\n")
+    save_file({"w": torch.zeros(1)}, tmp_path / "net.safetensors")
+    monkeypatch.setattr("bench.commands.score._score", lambda *args, **named: 0)
+    words = ["score", "--denoiser", f"{tmp_path / 'net.py'}:Net", "--prediction", "noise"]
+    words += ["--checkpoint", str(tmp_path / "net.safetensors")] if given else []
+    assert run_command_line([*words, "--out", str(tmp_path / "out")]) == 0
+    note = "note: no --checkpoint: its weights are those that its factory gives it\n"
+    assert capsys.readouterr().err == ("" if given else note)
