@@ -37,9 +37,11 @@ def sorted_claims(judged: Sequence[Claim]) -> Claims:
 def counted(told: Claims) -> str:
     """Return in a sentence how many claims there are of each kind."""
     total = sum(map(len, told))
+    partly = sum(claim.verdict.label is Label.MISSING for claim in told.measured)
+    share = f" ({partly} of them in part)" if partly else ""
     return (
-        f"Of {total} claims this run has measured {len(told.measured)}, other commands measure "
-        f"{len(told.elsewhere)}, and nothing here tests {len(told.untested)}."
+        f"Of {total} claims this run has measured {len(told.measured)}{share}, other commands "
+        f"measure {len(told.elsewhere)}, and nothing here tests {len(told.untested)}."
     )
 
 

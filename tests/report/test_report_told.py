@@ -33,8 +33,19 @@ def test_every_claim_is_told_once_and_measured_ones_first(run):
     assert {c.verdict.label for c in told.untested} == {Label.NOT_COMPARABLE}
     for some in told:
         assert some == [c for c in judged if c in some], "in their order"
-    numbers = [int(number) for number in re.findall(r"\d+", counted(told))]
+    counts = re.sub(r" \(\d+ of them in part\)", "", counted(told))
+    numbers = [int(number) for number in re.findall(r"\d+", counts)]
     assert numbers == [len(judged), *map(len, told)]
+
+
+def test_a_claim_with_half_of_its_numbers_is_measured_in_part(run):
+    told = sorted_claims(claims(run))
+    whole = [c for c in told.measured if c.verdict.label is not Label.MISSING]
+    assert " in part" not in counted(told._replace(measured=whole))
+    verdict = dataclasses.replace(whole[0].verdict, label=Label.MISSING)
+    partly = [dataclasses.replace(whole[0], verdict=verdict), *whole[1:]]
+    wording = f"has measured {len(whole)} (1 of them in part), other"
+    assert wording in counted(told._replace(measured=partly))
 
 
 @pytest.mark.slow
