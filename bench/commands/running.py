@@ -90,6 +90,7 @@ def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool
 
     from bench.report import write_report
     from bench.report.classics import told as published_beside
+    from bench.report.properties import undeclared
     from bench.report_stamp import report_is_current, stamp_report
     from bench.session import exit_code, lacking
 
@@ -104,6 +105,9 @@ def _run(session: "Session", workers: int, how: dict[str, Any], *, as_json: bool
     counts = finished.manifest["counts"]
     _warn_of_noise(console, finished)
     _warn_of_left_out(console, finished)
+    for found in undeclared(finished):
+        line = f"note: {found['name']}: {found['note']}"
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     for line in published_beside(finished):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from bench.report.figure import Drawn
 from bench.report.formats import shortened, to_html
 from bench.report.markdown import report_markdown
 from bench.report.paper import published
+from bench.report.properties import undeclared
 from bench.report.records import Panel, anchor, panels
 from bench.report.rows import (
     RunLike,
@@ -93,7 +94,7 @@ def facts_of(run: RunLike, judged: Sequence[Claim] = ()) -> dict[str, Any]:
         },
         "printed": printed_claims(),
         "counts": counts(run),
-        "findings": list(m.get("findings") or []),
+        "findings": [*(m.get("findings") or []), *undeclared(run)],
         "faults": faults(run).to_dict("records"),
         "selfcheck": selfcheck(run),
         "provenance": {

@@ -16,7 +16,9 @@ from bench.metrics.cost.sound import (
     random_inputs,
 )
 from bench.metrics.cost.traced import FvcoreCount, fvcore_macs
+from bench.registry import find
 from bench.tasks.networks import sound_network
+from bench.tasks.properties import lacking
 
 GIGA = 1e9
 Shape = tuple[int, int, int, int]
@@ -50,6 +52,8 @@ def cost(cell: Cell, context: Context) -> Outcome:
         "checkpoint_mib": checkpoint_mib(network),
         "weights_mib": weights_mib(network),
         "batch": 1,
+        "lacks": (lacks := lacking(network, shape[1:])),  # last: it changes the network
+        "undeclared": sorted(set(lacks) - find(Kind.BACKBONE, name).lacks),
     }
     return Outcome([row])
 

@@ -131,3 +131,15 @@ def test_plug_ins_of_others_are_named_with_their_origin(run):
     told = facts_of(odd)["provenance"]["Plug-ins of others"]
     assert told == "backbone visitor of <dist> 1.0 (a stranger)"
     assert "Plug-ins of others" not in facts_of(run)["provenance"]
+
+
+def test_what_a_network_lacks_without_declaring_it_is_a_finding(run):
+    rows = run.rows.copy()
+    rows["undeclared"] = None
+    for at in rows.index[(rows["task"] == "cost") & (rows["backbone"] == "cunet")]:
+        rows.at[at, "undeclared"] = ["step-dependence"]
+    odd = FakeRun(run.manifest, rows, run.folder)
+    (found,) = [one for one in facts_of(odd)["findings"] if "moved a little" in one["note"]]
+    assert found["name"] == "cunet"
+    assert "the same at the first and the last diffusion step" in found["note"]
+    assert facts_of(run)["findings"] == run.manifest.get("findings", [])
