@@ -36,7 +36,7 @@ def test_what_a_network_lacks_is_seen_and_what_it_has_is_not_missed(deaf, mixed)
     assert found == [DEAF] * (deaf or mixed) + [MIXED] * mixed
 
 
-def test_nothing_is_said_of_a_network_that_fails_or_is_not_finite():
+def test_nothing_is_said_of_a_network_that_fails_or_is_not_finite_or_rolls_dice():
     class Alone(Heard):
         def forward(self, x_t, step):
             if len(x_t) > 1:
@@ -47,7 +47,11 @@ def test_nothing_is_said_of_a_network_that_fails_or_is_not_finite():
         def forward(self, x_t, step):
             return super().forward(x_t, step) / 0
 
-    for network in (Alone(deaf=True), Huge(deaf=True)):
+    class Random(Heard):
+        def forward(self, x_t, step):
+            return super().forward(x_t, step) + torch.rand(())
+
+    for network in (Alone(deaf=True), Huge(deaf=True), Random(deaf=True)):
         assert lacking(network.eval(), SHAPE) == []
 
 
