@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from bench.api import Cell, Context, Invalid, Kind, Outcome, Row, register
+from bench.api import ENTRIES, Cell, Context, Invalid, Kind, Outcome, Row, options_of, register
 from bench.metrics.cost.files import checkpoint_mib, parameters, weights_mib
 from bench.metrics.cost.ledger import Account, Books, keep_books
 from bench.metrics.cost.operators import COMPARED, KINDS
@@ -16,7 +16,6 @@ from bench.metrics.cost.sound import (
     random_inputs,
 )
 from bench.metrics.cost.traced import FvcoreCount, fvcore_macs
-from bench.registry import find
 from bench.tasks.networks import sound_network
 from bench.tasks.properties import lacking
 
@@ -52,10 +51,16 @@ def cost(cell: Cell, context: Context) -> Outcome:
         "checkpoint_mib": checkpoint_mib(network),
         "weights_mib": weights_mib(network),
         "batch": 1,
-        "lacks": (lacks := lacking(network, shape[1:])),  # last: it changes the network
-        "undeclared": sorted(set(lacks) - find(Kind.BACKBONE, name).lacks),
+        **_properties(name, network, shape),  # last: they change the network
     }
     return Outcome([row])
+
+
+def _properties(name: str, network: nn.Module, shape: Shape) -> Row:
+    """Return what a network lacks, and what of that it does not declare."""
+    entry = ENTRIES.get((Kind.BACKBONE, options_of(name)[0]))
+    lacks = lacking(network, shape[1:])
+    return {"lacks": lacks, "undeclared": sorted(set(lacks) - (entry.lacks if entry else set()))}
 
 
 def _counted(
