@@ -148,10 +148,7 @@ def test_without_fvcore_the_person_is_told_what_to_install(monkeypatch):
         fvcore_macs(nn.Identity(), X)
 
 
-ERRORS = [Skip("no"), Invalid("NaN"), torch.OutOfMemoryError("full"), OSError("gone")]
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [Skip("no"), Invalid("NaN"), torch.OutOfMemoryError("full")])
 def test_faults_that_mean_something_pass_through(error):
     with pytest.raises(type(error), match=str(error)):
         authors_macs(Failing(error), X)

@@ -12,9 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.api import BenchError, Invalid, Skip, image_to_image
 
-PASSED_ON = (BenchError, Invalid, Skip, MemoryError, torch.OutOfMemoryError, OSError)
-"""Faults that mean something of their own, as those of a machine, which another try may not meet;
-all others mean that the network is broken."""
+PASSED_ON = (BenchError, Invalid, Skip, MemoryError, torch.OutOfMemoryError)
+"""Faults that mean something of their own; all others mean that the network is broken."""
 
 
 @contextmanager
