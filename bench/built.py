@@ -47,7 +47,7 @@ def refuse_unlike(
             raise unknown(f"parameter of {entry.kind} '{name}'", parameter, list(takes))
     needed = [p for p in takes.values() if p.default is p.empty and p.kind in NAMED]
     lacking = [p.name for p in needed if p.name not in parameters]
-    if lacking and (entry.kind, name) == (Kind.DATASET, "folder"):
+    if lacking and (entry.kind, entry.name) == (Kind.DATASET, "folder"):
         raise BenchError("data set 'folder' needs its place: folder:/path/to/pictures")
     if lacking:
         raise BenchError(f"{entry.kind} '{name}' needs {', '.join(lacking)}; found none")

@@ -274,8 +274,8 @@ def build(kind: Kind | str, name: str, /, **parameters: Any) -> Any:
         inner = {key: parameters.pop(key) for key in list(parameters) if key not in takes}
         backbone = build(Kind.BACKBONE, name.removeprefix(DIFFUSION), **inner)
         parameters = {**parameters, "backbone": backbone}
-    elif entry.kind is Kind.DATASET and name.startswith("folder:"):
-        parameters = {**parameters, "path": name.removeprefix("folder:")}
+    elif entry.kind is Kind.DATASET and (path := name.removeprefix("folder:")) not in ("", name):
+        parameters = {**parameters, "path": path}
     refuse_unlike(entry, name, takes, parameters)
     try:
         built = entry.build(**parameters)

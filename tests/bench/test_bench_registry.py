@@ -62,8 +62,9 @@ def needy(channels, image_size, scale, depth):
 
 
 def test_what_is_needed_and_not_given_is_named(monkeypatch):
-    with pytest.raises(BenchError, match="needs its place: folder:/path/to/pictures"):
-        registry.build(Kind.DATASET, "folder", image_size=32)
+    for name in ("folder", "folder:"):
+        with pytest.raises(BenchError, match="needs its place: folder:/path/to/pictures"):
+            registry.build(Kind.DATASET, name, image_size=32)
     entry = dataclasses.replace(registry.find(Kind.BACKBONE, "unet"), build=needy)
     monkeypatch.setitem(ENTRIES, (Kind.BACKBONE, "unet"), entry)
     with pytest.raises(BenchError, match="backbone 'unet' needs depth; found none"):
