@@ -42,9 +42,11 @@ def _one_machine(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Leave the person's cache alone."""
+    """Leave the person's cache alone; the processes of one suite share theirs."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("BENCH_CACHE_DIR", str(place / "cache"))
         yield
 
 
