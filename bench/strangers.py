@@ -71,7 +71,8 @@ def origin(entry: Entry) -> dict[str, str]:
     known, _, name = _owners.get((entry.kind, entry.name), (None, "", ""))
     if known is not entry:
         return {}
-    owner = next(one for one in importlib.metadata.distributions() if _name(one) == name)
+    found = importlib.metadata.distributions()
+    owner = next((one for one in found if _name(one) == name), None)
     return {"distribution": name, "version": _version(owner), "source": entry.source}
 
 
@@ -103,9 +104,9 @@ def _name(distribution: importlib.metadata.Distribution) -> str:
         return "an unknown distribution"
 
 
-def _version(distribution: importlib.metadata.Distribution) -> str:
+def _version(distribution: importlib.metadata.Distribution | None) -> str:
     try:
-        return str(distribution.version)
+        return str(distribution.version) if distribution else "unknown"
     except Exception:  # as above
         return "unknown"
 

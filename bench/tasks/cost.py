@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from bench.api import ENTRIES, Cell, Context, Invalid, Kind, Outcome, Row, options_of, register
+from bench.api import Cell, Context, Invalid, Kind, Outcome, Row, register
+from bench.declared import declared
 from bench.metrics.cost.files import checkpoint_mib, parameters, weights_mib
 from bench.metrics.cost.ledger import Account, Books, keep_books
 from bench.metrics.cost.operators import COMPARED, KINDS
@@ -58,9 +59,8 @@ def cost(cell: Cell, context: Context) -> Outcome:
 
 def _properties(name: str, network: nn.Module, shape: Shape) -> Row:
     """Return what a network lacks, and what of that it does not declare."""
-    entry = ENTRIES.get((Kind.BACKBONE, options_of(name)[0]))
     lacks = lacking(network, shape[1:])
-    return {"lacks": lacks, "undeclared": sorted(set(lacks) - (entry.lacks if entry else set()))}
+    return {"lacks": lacks, "undeclared": sorted(set(lacks) - declared(Kind.BACKBONE, name))}
 
 
 def _counted(

@@ -7,7 +7,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.api import (
-    ENTRIES,
     BenchError,
     Cell,
     Context,
@@ -21,6 +20,7 @@ from bench.api import (
 )
 from bench.batches import to_bytes, to_float
 from bench.cell import ASSUMED
+from bench.declared import declared
 from bench.parts import in_parts, joined
 from bench.shards import batches, shardable
 from bench.tasks.denoisers import NoTraining, finite, trained_denoiser, without_assumed
@@ -139,8 +139,7 @@ def _refuse_unchanged(name: str) -> None:
     Raises:
         Invalid: If it does not lack `psnr-gain`, as `identity` does.
     """
-    entry = ENTRIES.get((Kind.DENOISER, name.partition(":")[0].partition("+")[0]))
-    if entry is None or Property.PSNR_GAIN not in entry.lacks:
+    if Property.PSNR_GAIN not in declared(Kind.DENOISER, name):
         raise Invalid(
             f"{name} returned every noisy image as it was, to the last bit; one that is meant to "
             f"declares lacks=(Property.{Property.PSNR_GAIN.name},)"

@@ -53,16 +53,16 @@ def _last(states: Iterable[Estimate], denoiser: Any) -> tuple[Estimate | None, i
     network that can be watched.
     """
     network = getattr(getattr(denoiser, "diffusion", None), "backbone", None)
-    if not isinstance(network, nn.Module):
-        return next(iter(deque(states, maxlen=1)), None), None
     seen = 0
 
     def see(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         nonlocal seen
         seen += len(given[0])
 
-    handle = network.register_forward_pre_hook(see)
+    hooks = [network.register_forward_pre_hook(see)] if isinstance(network, nn.Module) else []
     try:
-        return next(iter(deque(states, maxlen=1)), None), seen
+        last = next(iter(deque(states, maxlen=1)), None)
     finally:
-        handle.remove()
+        for hook in hooks:
+            hook.remove()
+    return last, seen if hooks else None

@@ -322,16 +322,8 @@ def test_data_that_changed_since_the_run_was_planned_are_not_used(plan_of, tmp_p
     assert (status, reason) == ("failed", "the data changed since the run was planned; run again")
 
 
-def test_a_run_says_where_a_strangers_plug_in_comes_from(install, tmp_path):
-    text = (
-        "import torch\n"
-        + HEAD
-        + (
-            f"@register(Kind.BACKBONE, 'visitor', {SOURCE})\n"
-            "def visitor(*, channels, image_size):\n"
-            "    return torch.nn.Identity()\n"
-        )
-    )
+def test_a_run_says_where_a_strangers_plug_in_comes_from(install):
+    text = f"import torch\n{HEAD}register(Kind.BACKBONE, 'visitor', {SOURCE})(torch.nn.Identity)\n"
     install("visitors", text)
     cells = [
         Cell("cost", {"backbone": {"name": name, "channels": 1, "image_size": 8}})

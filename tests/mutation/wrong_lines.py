@@ -44,16 +44,9 @@ def _cost(name: str, file: str, old: str, new: str, why: str) -> Wrong:
 
 
 def _task(name: str, file: str, old: str, new: str, why: str) -> Wrong:
-    tests = ["tests/tasks/test_tasks_cost_ledger.py"]
+    seen_by = {"made": "sample", "properties": "properties"}.get(file, "cost_ledger")
+    tests = [f"tests/tasks/test_tasks_{seen_by}.py"]
     return Wrong(name, f"bench/tasks/{file}.py", old, new, why, tests)
-
-
-def _seen(name: str, file: str, old: str, new: str, why: str) -> Wrong:
-    """Put a mistake into what looks at plug-ins while they are measured."""
-    tests = {"made": "sample", "properties": "properties"}
-    return Wrong(
-        name, f"bench/tasks/{file}.py", old, new, why, [f"tests/tasks/test_tasks_{tests[file]}.py"]
-    )
 
 
 def _fast(name: str, file: str, old: str, new: str, why: str) -> Wrong:
@@ -300,12 +293,12 @@ _LIST = [
     _engine("packed-mixing", "if not _same(cut(*inputs), expected):", "if False:", "mixed images"),
     _engine("packed-dtype", "x.to(self.dtype), self.weight", "x, self.weight", "two precisions"),
     # ------------------------------------------------------------------- what plug-ins do
-    _seen("made-calls", "made", "seen != last.calls * len(x)", "False", "believes the sampler"),
-    _seen("made-batches", "made", "seen += len(given[0])", "seen += len(x)", "parts count whole"),
-    _seen("made-noise", "made", "if last.t != 0:", "if False:", "noise left in the images"),
-    _seen("step-zeros", "properties", "alpha=SHAKEN", "alpha=0.0", "zeros of a first layer"),
-    _seen("step-same", "properties", "in (0, 999, 0))", "in (0, 0, 0))", "one step, twice"),
-    _seen("batch-alone", "properties", "network(x, _steps(x, 0))[:1]", "early", "no neighbours"),
+    _task("made-calls", "made", "seen != last.calls * len(x)", "False", "believes the sampler"),
+    _task("made-batches", "made", "seen += len(given[0])", "seen += len(x)", "parts count whole"),
+    _task("made-noise", "made", "if last.t != 0:", "if False:", "noise left in the images"),
+    _task("step-zeros", "properties", "alpha=SHAKEN", "alpha=0.0", "zeros of a first layer"),
+    _task("step-same", "properties", "in (0, 999, 0))", "in (0, 0, 0))", "one step, twice"),
+    _task("batch-alone", "properties", "network(x, _steps(x, 0))[:1]", "early", "no neighbours"),
     # ------------------------------------------------------------------- published test sets
     _classic("classics-level", "clean + level.sigma *", "clean + 0.1 *", "one level for all"),
     _classic("classics-by-place", "*about, images=[index])(clean)", "images=[0])(clean)", "shared"),
