@@ -25,8 +25,8 @@ def test_diamonds_are_sent_once_and_chains_cost_no_stack():
     cell = Cell("task", {"number": 0})
     for i in range(1, 3000):
         cell = Cell("task", {"number": i}, (cell, cell))
-    started = time.monotonic()
+    started = time.process_time()  # not of the clock, which a busy machine stops for seconds
     listed = data_of(cell)
     assert len(listed) == 3000
     assert cell_of(listed).uses[0].uses[1].spec == {"number": 2997}
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2  # measured: 0.015 s
