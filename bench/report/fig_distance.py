@@ -102,6 +102,8 @@ def _curve(axes: Axes, curve: Curve, metric: str) -> None:
     low, high = _band(curve, metric)
     if low.notna().all() and high.notna().all():
         axes.fill_between(steps, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        if len(points) == 1:  # a band has no width there
+            axes.plot([*steps] * 2, [*low, *high], color=look.colour, linewidth=0.9, marker="_")
     if len(curve.seeds) > len(points) and curve.seeds["seed"].notna().any():
         for _, seed in curve.seeds.groupby("seed"):
             axes.plot(seed["steps"], seed[metric], color=look.colour, linewidth=0.5, alpha=0.5)

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report import perception as q
@@ -20,12 +21,14 @@ from bench.report import style
 from bench.report.hull import envelope
 from bench.report.names import ordered, printed
 from bench.report.point_labels import texts_beside
-from bench.report.rows import RunLike, integer, text_of
+from bench.report.rows import RunLike, text_of
 
 HULL = "#b9b9b9"
 DISTORTIONS = {"loss": "distortion: 1 − SSIM", "mse": "distortion: mean squared error"}
 LPIPS = "perception: LPIPS"
 MOST_PANELS = 8
+MOST_BESIDE = 3
+"""Networks whose names stand beside their samples."""
 NOISY = "identity"
 
 
@@ -52,12 +55,11 @@ def draw_overview(run: RunLike, folder: Path) -> list[Path] | str:
     for place, (panel, t) in enumerate(zip(axes, levels, strict=True)):
         here = found[found["t"] == t]
         _panel(panel, here, "loss", "lpips")
-        panel.set_title(_title(here, t))
+        panel.set_title(_title(here, t) + _sizes(here))
         panel.set_xlabel(DISTORTIONS["loss"] if place + columns >= len(levels) else "")
         panel.set_ylabel(LPIPS if place % columns == 0 else "")
-        _said(panel, here)
         drawn.append((panel, here, "loss", "lpips"))
-    _name_all(drawn)
+    _name_all(figure, drawn)
     return style.save(figure, folder, "perception_distortion")
 
 
@@ -95,12 +97,11 @@ def _level(here: pd.DataFrame, floor: pd.DataFrame, folder: Path, t: int) -> lis
             if height in q.DISTANCES:
                 _scale_distance(panel, shown, floor, height)
                 _floor(panel, floor, height)
-            panel.set_xlabel(words)
+            panel.set_xlabel(words + _sizes(shown, sets=height in q.DISTANCES))
             panel.set_ylabel(LPIPS if height == "lpips" else _distance(measured, height))
-            _said(panel, shown, sets=height in q.DISTANCES)
             drawn.append((panel, shown, column, height))
     axes[0].set_title(_title(here, t))
-    _name_all(drawn)
+    _name_all(figure, drawn)
     return style.save(figure, folder, f"perception_distortion_{t:03d}")
 
 
@@ -126,14 +127,16 @@ def _distance(measured: pd.DataFrame, name: str) -> str:
     return f"perception: {q.DISTANCES[name]}" + (f" ({features})" if features else "")
 
 
-def _said(axes: Axes, here: pd.DataFrame, *, sets: bool = False) -> None:
-    """Say N: of the images, and of the clean ones that a set is held against."""
-    n = integer(here["n"].dropna().iloc[0]) if len(here["n"].dropna()) else None
-    text = f"N = {n}" if n else ""
-    real = here["n_real"].dropna()
-    if sets and len(real):
-        text += f" against {int(real.iloc[0])}"
-    style.corner(axes, text, x=0.02, y=0.97)
+def _sizes(here: pd.DataFrame, *, sets: bool = False) -> str:
+    """Return N in brackets: of the images, and of the clean ones that a set is held against.
+
+    It stands outside the panel, since no corner is sure to be free of lines and names.
+    """
+    n, real = here["n"].dropna(), here["n_real"].dropna()
+    if n.empty:
+        return ""
+    against = f" against {int(real.iloc[0])}" if sets and len(real) else ""
+    return f" (N = {int(n.iloc[0])}{against})"
 
 
 def _panel(axes: Axes, here: pd.DataFrame, x: str, y: str) -> None:
@@ -228,20 +231,50 @@ def _fixed(figure: Figure, **edges: float) -> None:
 Panel = tuple[Axes, pd.DataFrame, str, str]
 
 
-def _name_all(drawn: Sequence[Panel]) -> None:
-    """Write the names beside the points, once all limits are final; a network's at its sample."""
+def _name_all(figure: Figure, drawn: Sequence[Panel]) -> None:
+    """Write the names beside the points, once all limits are final; a network's at its sample.
+
+    Where many networks meet in one place, theirs stand below all panels instead.
+    """
+    networks = ordered({name for _, here, *_ in drawn for name in _networks(here)})
+    beside = len(networks) <= MOST_BESIDE
+    if not beside:
+        _named_below(figure, networks)
     for axes, here, x, y in drawn:
         names, colours = _noisy(here, x, y)
         for row in here[here["kind"] == q.CLASSIC].itertuples():
             names.append((printed(row.name), getattr(row, x), getattr(row, y)))
             colours.append(style.look(row.name).colour)
-        for name in ordered(here.loc[here["kind"] == q.COMBINATION, "name"]):
+        for name in _networks(here) if beside else ():
             chosen = (here["name"] == name) & (here["kind"] == q.COMBINATION)
             between = here[chosen].sort_values("order")
             sample = between.iloc[0]
             names.append((printed(name), sample[x], sample[y]))
             colours.append(style.look(name).colour)
         texts_beside(axes, names, colours=colours, avoid=_along(here, x, y))
+
+
+def _networks(here: pd.DataFrame) -> list[str]:
+    return ordered(here.loc[here["kind"] == q.COMBINATION, "name"])
+
+
+def _named_below(figure: Figure, networks: Sequence[str]) -> None:
+    """Make the figure higher, and name its lines and marks there."""
+    wide, high = figure.get_size_inches()
+    columns = min(3, len(networks))
+    foot = 0.1 + 0.17 * -(-len(networks) // columns)
+    edges = figure.subplotpars
+    figure.set_size_inches(wide, high + foot)
+    figure.subplots_adjust(
+        bottom=(edges.bottom * high + foot) / (high + foot),
+        top=(edges.top * high + foot) / (high + foot),
+    )
+    looks = [(printed(name), style.look(name)) for name in networks]
+    handles = [
+        Line2D([], [], label=words, color=look.colour, linestyle=look.dash, marker=look.marker)
+        for words, look in looks
+    ]
+    figure.legend(handles=handles, loc="lower left", ncols=columns, handlelength=3.2)
 
 
 def _noisy(here: pd.DataFrame, x: str, y: str) -> tuple[list[tuple[str, float, float]], list[str]]:

@@ -1,6 +1,6 @@
 """Scores along the restoration: how good every step is, and where stopping would be best."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,8 @@ READINGS = {
 }
 """The readings of the current estimate, with their words and lines."""
 COLUMNS = 4
+MOST_BESIDE = 0.85
+"""Inches that names may take at the right of a panel; longer ones stand below all panels."""
 
 
 def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
@@ -50,11 +52,13 @@ def _draw(run: RunLike, folder: Path, *, metric: str) -> list[Path] | str:
         if place + COLUMNS >= len(levels):
             panel.set_xlabel("reverse steps")
         _said(panel, curves[curves["t"] == t], metric)
-    names = [printed(name) for name in ordered(curves["backbone"].dropna())]
-    right = 0.12 + 0.068 * max(map(len, names))
-    style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=right, foot=0.2)
-    _readings(figure)
-    for panel, t in zip(axes, levels, strict=True):
+    names = ordered(curves["backbone"].dropna())
+    right = 0.12 + 0.068 * max(len(printed(name)) for name in names)
+    beside = right <= MOST_BESIDE
+    foot = 0.2 if beside else 0.2 + 0.16 * len(names)
+    style.fixed(figure, left=0.58, bottom=0.4, top=0.26, right=right if beside else 0.12, foot=foot)
+    _legend(figure, () if beside else names)
+    for panel, t in zip(axes, levels, strict=True) if beside else ():
         end_labels(panel, _ends(curves[curves["t"] == t], metric))
     return style.save(figure, folder, f"{metric}_by_step")
 
@@ -94,10 +98,18 @@ def _said(axes: Axes, curves: pd.DataFrame, metric: str) -> None:
     style.corner(axes, f"N = {n}" if n else "", x=0.98, y=0.97 if high else 0.03)
 
 
-def _readings(figure: Figure) -> None:
-    """Say below the panels which line is which reading."""
+def _legend(figure: Figure, names: Sequence[str]) -> None:
+    """Say below the panels which line is which reading, and whose, where that is not beside."""
     lines = [Line2D([], [], color=style.GREY, **line) for line in READINGS.values()]
-    figure.legend(handles=lines, loc="lower left", ncols=len(lines), borderaxespad=0.2)
+    rows = {"loc": "lower left", "borderaxespad": 0.2}
+    figure.legend(handles=lines, ncols=len(lines), **rows)
+    looks = [(printed(name), style.look(name)) for name in names]
+    whose = [
+        Line2D([], [], label=words, color=look.colour, linestyle=look.dash) for words, look in looks
+    ]
+    if whose:
+        above = 0.2 / figure.get_size_inches()[1]
+        figure.legend(handles=whose, ncols=1, bbox_to_anchor=(0, above), labelspacing=0.3, **rows)
 
 
 def _ends(curves: pd.DataFrame, metric: str) -> list[tuple[str, float, float]]:

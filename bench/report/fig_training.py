@@ -1,5 +1,6 @@
 """Training loss, and the error of the averaged weights on held-out images, against updates."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ KINDS = {
 """Column that names what was trained -> what such are called: their losses differ in meaning."""
 MOST_POINTS = 1500
 """Points of the raw curve that are drawn; more would only swell the file."""
+LETTERS, BESIDE_A_NAME = 60, 8
+"""That fit into the width of a panel, and those that a mark and its margins take."""
 THIRDS = {"high": (0, (1, 1.2)), "middle": (0, (5, 1.6)), "low": "-"}
 """Columns of a validation curve, from the top, and their dashes."""
 
@@ -109,11 +112,30 @@ def _draw_loss(axes: Axes, name: str, curve: pd.DataFrame) -> tuple[str, float, 
     look = style.look(name)
     thin = curve.iloc[:: max(1, len(curve) // MOST_POINTS)]
     axes.plot(thin["update"], thin["loss"], color=look.colour, linewidth=0.4, alpha=0.3)
-    window = max(1, len(curve) // 25)
-    mean = curve["loss"].rolling(window, min_periods=1, center=True).mean()
-    smooth = mean.iloc[:: max(1, len(curve) // MOST_POINTS)]
+    mean = running_mean(curve["update"].to_numpy(), curve["loss"].to_numpy())
+    smooth = mean[:: max(1, len(curve) // MOST_POINTS)]
     axes.plot(thin["update"], smooth, color=look.colour, linestyle=look.dash)
-    return name, float(curve["update"].iloc[-1]), float(mean.iloc[-1])
+    return name, float(curve["update"].iloc[-1]), float(mean[-1])
+
+
+def running_mean(updates: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Return the mean of the losses around each update, over a twenty-fifth of all updates.
+
+    Each row counts as many updates as it stands for: of a training that went on from a network
+    that comes trained, the first part has a row for every few updates only.
+
+    Args:
+        updates: Rising, [N].
+        losses: [N].
+    """
+    reach = (updates[-1] - updates[0]) / 50
+    first = np.searchsorted(updates, updates - reach, side="left")
+    behind = np.searchsorted(updates, updates + reach, side="right")
+    weights = np.gradient(updates.astype(float)) if len(updates) > 1 else np.ones(1)
+    sums, shares = (
+        np.concatenate([[0.0], np.cumsum(part)]) for part in (weights * losses, weights)
+    )
+    return (sums[behind] - sums[first]) / (shares[behind] - shares[first])
 
 
 def _draw_errors(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> None:
@@ -129,7 +151,7 @@ def _draw_errors(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> 
                 marker=look.marker if len(curve) <= 30 else None, markersize=3.0, linewidth=1.3,
             )  # fmt: skip
     style.log_axis(axes)
-    axes.set_title(f"{title}, held-out images")
+    axes.set_title(f"{title.partition(':')[0]}: held-out images")
     axes.set_xlabel("updates")
     axes.set_ylabel("mean squared error of one step")
     _name_networks(axes, ordered(curves))
@@ -146,15 +168,18 @@ def _name_thirds(axes: Axes) -> None:
 
 
 def _name_networks(axes: Axes, names: list[str]) -> None:
-    """Name the colours in a line above the curves, where room is made for it."""
+    """Name the colours in lines above the curves, where room is made for them."""
+    longest = max(len(printed(name)) for name in names)
+    columns = max(1, min(len(names), LETTERS // (longest + BESIDE_A_NAME)))
+    lines = math.ceil(len(names) / columns)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.12)
-    lines = [
+    axes.set_ylim(low, high * (high / low) ** (0.04 + 0.08 * lines))
+    handles = [
         Line2D([], [], color=style.look(name).colour, marker=style.look(name).marker)
         for name in names
     ]
     named = axes.legend(
-        lines, [printed(name) for name in names], loc="upper right", ncols=min(len(names), 3),
+        handles, [printed(name) for name in names], loc="upper right", ncols=columns,
         handlelength=1.6, columnspacing=1.2, borderaxespad=0.2,
     )  # fmt: skip
     axes.add_artist(named)  # else the next legend takes its place

@@ -21,6 +21,8 @@ class Figure:
     draw: Draw
     of_data: bool = False
     """Whether it shows pictures of the data set, or what they were before noise."""
+    stem: str = ""
+    """Name of its files without ending, where it is drawn from files that no published run has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from bench.report.rows import (
     counts,
     dataset,
     faults,
+    floating,
     machine,
     settings,
 )
@@ -100,7 +101,7 @@ def facts_of(run: RunLike, judged: Sequence[Claim] = ()) -> dict[str, Any]:
         "provenance": {
             "Command": str(m.get("command", "unknown")),
             "Started": str(m.get("started", "unknown")),
-            "Took": f"{float(m['seconds']):,.0f} s" if m.get("seconds") is not None else "unknown",
+            "Took": _took(run),
             "Machine": machine(run),
             "Commit": f"{git.get('commit', 'unknown')}{changed}",
             **({"Plug-ins of others": found} if (found := _guests(m.get("guests"))) else {}),
@@ -108,6 +109,15 @@ def facts_of(run: RunLike, judged: Sequence[Claim] = ()) -> dict[str, Any]:
         },
         "settings": json.dumps(settings(run), indent=1, sort_keys=True, default=str),
     }
+
+
+def _took(run: RunLike) -> str:
+    """Return how long the last call took, and the work of all cells, in earlier ones, too."""
+    last = run.manifest.get("seconds")
+    made = [floating(one.get("made", {}).get("seconds")) for one in getattr(run, "records", ())]
+    work = sum(one for one in made if one is not None)
+    called = f"{float(last):,.0f} s (the last call)" if last is not None else "unknown"
+    return f"{called}; its cells together {work:,.0f} s of work" if work else called
 
 
 def _guests(found: Any) -> str:

@@ -95,12 +95,14 @@ FIGURES = (
         "Each network at its best number of steps; not selected: the first images of the set.",
         "Grids of generated images, one per network.",
         draw_samples,
+        stem="samples",
     ),
     Figure(
         "Generated images by sampling steps",
         "A column starts from the same noise in every row.",
         "Rows of generated images, one row per network and number of sampling steps.",
         draw_samples_by_steps,
+        stem="samples_by_steps",
     ),
     Figure(
         "Closest pairs",
@@ -109,6 +111,7 @@ FIGURES = (
         "Rows of generated images, each above the training image nearest to it.",
         draw_pairs,
         of_data=True,
+        stem="closest_pairs",
     ),
     Figure(
         "SSIM along the restoration",
@@ -159,6 +162,7 @@ FIGURES = (
         "Grid of images: clean, noisy, and restored by each method, each with SSIM and LPIPS.",
         draw_denoising,
         of_data=True,
+        stem="denoising",
     ),
     Figure(
         "The reverse process",
@@ -166,6 +170,7 @@ FIGURES = (
         "Rows of images from noisy to restored, one row per network and noise level.",
         draw_reverse,
         of_data=True,
+        stem="reverse_process",
     ),
     Figure(
         "The reverse process in motion",
@@ -173,6 +178,7 @@ FIGURES = (
         "Animation: noisy images become clean ones, a row per noise level, a column per network.",
         draw_movie,
         of_data=True,
+        stem="reverse_process_movie",
     ),
     Figure(
         "Noise levels",
@@ -180,6 +186,7 @@ FIGURES = (
         "Grid of images that grow noisier from left to right.",
         draw_ladder,
         of_data=True,
+        stem="noise_ladder",
     ),
     Figure(
         "Samplers",
@@ -197,6 +204,7 @@ FIGURES = (
         "samplers without noise of their own then show one image, more and less exactly.",
         "Grids of generated images: a row per sampler, a group of columns per number of steps.",
         draw_sampler_images,
+        stem="sampler_images",
     ),
     Figure(
         "Training",
@@ -205,6 +213,7 @@ FIGURES = (
         "Line charts of the training loss and of the held-out error against updates, one line per "
         "network.",
         draw_training,
+        stem="training",
     ),
     Figure(
         "Theory",
@@ -224,6 +233,7 @@ FIGURES = (
         "Line charts of the power of clean images and of their estimates against spatial "
         "frequency, each beside a grid of those images.",
         draw_smoothing,
+        stem="smoothing",
     ),
     Figure(
         "Robustness",

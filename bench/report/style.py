@@ -83,20 +83,32 @@ LOOKS = {
     "conv-ae": Look("#882255", (0, (3, 1, 1, 1)), "v"),
     "dncnn": Look("#222222", (0, (2, 1)), "P"),
     "wiener": Look("#44AA99", ":", "X"),
+    # The paper's ablations: drawn beside the pair.
+    "cunet-no-attention": Look("#332288", (0, (6, 1, 1, 1)), "<"),
+    "cunet-no-residual": Look("#6699CC", "-", "*"),
+    "cunet-no-attention-no-residual": Look("#AA4499", (0, (2, 1, 1, 1)), "h"),
+    "cunet-no-skip": Look("#999933", (0, (4, 2)), ">"),
+    # Controls: likewise.
+    "unet-2.9g": Look("#999933", (0, (8, 2)), "d"),
+    "unet-8.8m": Look("#332288", (0, (4, 1, 1, 1, 1, 1)), "p"),
+    "discrete-tied": Look("#AA4499", (0, (1, 2.5)), "8"),
+    "discrete-untied": Look("#6699CC", (0, (2, 2)), "H"),
 }
-SPARE = (
-    Look("#332288", (0, (6, 1, 1, 1)), "<"),
-    Look("#999933", (0, (4, 2)), ">"),
-    Look("#AA4499", (0, (1, 1.5)), "h"),
-    Look("#6699CC", "-", "*"),
-)
+SPARE_COLOURS = ("#332288", "#999933", "#AA4499", "#6699CC")
+SPARE_DASHES = ("-", (0, (4, 2)), (0, (6, 1, 1, 1)), (0, (1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+SPARE_MARKERS = ("<", ">", "h", "*", "p", "d", "8")
+"""Of networks that plug in; the counts have no common divisor, so that few share all three."""
 
 
 def look(name: str) -> Look:
     """Return how a network or method is drawn: always the same, in every figure."""
     if name in LOOKS:
         return LOOKS[name]
-    return SPARE[sum(map(ord, name)) % len(SPARE)]
+    number = sum(map(ord, name))
+    colour, dash, marker = (
+        spare[number % len(spare)] for spare in (SPARE_COLOURS, SPARE_DASHES, SPARE_MARKERS)
+    )
+    return Look(colour, dash, marker)
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 
 from bench.report import style
-from bench.report.fig_training import draw_training
+from bench.report.fig_training import draw_training, running_mean
 
 UPDATES = np.arange(1, 9) * 75
 
@@ -39,8 +39,8 @@ def test_a_row_has_the_loss_and_the_error_in_three_thirds(drawn):
     curves = {"diffusion-unet": curve(1.0), "diffusion-cunet": curve(1.2), "dncnn": curve(0.5)}
     panels = drawn(curves)
     assert [axes.get_title(loc="left") for axes in panels] == [
-        "digits: diffusion networks", "digits: diffusion networks, held-out images",
-        "digits: classic denoisers", "digits: classic denoisers, held-out images",
+        "digits: diffusion networks", "digits: held-out images",
+        "digits: classic denoisers", "digits: held-out images",
     ]  # fmt: skip
     networks, classics = panels[1], panels[3]
     assert len(networks.lines) == 6 and len(classics.lines) == 3
@@ -98,3 +98,24 @@ def test_the_axis_begins_where_the_training_did(drawn, tmp_path, begun):
     text = "\n".join(["update,low,middle,high", *lines])
     panels = drawn({"diffusion-unet": text, "diffusion-cunet": text})
     assert panels[1].get_xlim()[0] == begun
+
+
+def test_the_mean_is_of_the_losses_around_an_update_however_many_rows_there_are():
+    """A training that went on: a row for every fiftieth update, then one for each."""
+    updates = np.concatenate([np.arange(1, 10_000, 50), np.arange(10_000, 17_001)])
+    falling = np.exp(-updates / 4000.0)
+    mean = running_mean(updates, falling)
+    np.testing.assert_allclose(mean[5:-200], falling[5:-200], rtol=0.05)
+    assert mean[-1] == pytest.approx(falling[-341:].mean(), rel=1e-3)
+    np.testing.assert_allclose(running_mean(np.array([7]), np.array([0.5])), [0.5])
+
+
+def test_long_names_stand_in_their_panel(drawn, run):
+    long = "cunet-no-attention-no-residual"
+    names = {"unet": "cunet-no-residual", "cunet": long}
+    rows = run.rows.assign(backbone=run.rows["backbone"].replace(names))
+    panel = drawn({"diffusion-unet": curve(1.0), "diffusion-cunet": curve(1.2)}, rows)[1]
+    (named,) = [part for part in panel.artists if isinstance(part, Legend)]
+    style.place(panel.get_figure())
+    inside, box = named.get_window_extent(), panel.get_window_extent()
+    assert box.x0 <= inside.x0 and inside.x1 <= box.x1
