@@ -137,7 +137,9 @@ class ContinuousUNet(nn.Module):
         for stage, block in enumerate(self.blocks):
             if stage:
                 y = self._down(y, e, stage) if stage <= bottom else self._up(y, skips, e, stage)
-            solution = block(y, e, self.integrator)
+            # A state has its parameters' precision, also where its field's products have less:
+            # increments of many steps would be rounded away.
+            solution = block(y.to(self.head.weight.dtype), e, self.integrator)
             y, nfe = solution.y, nfe + solution.nfe
             if str(stage) in self.attentions:
                 y = self.attentions[str(stage)](y)

@@ -77,6 +77,26 @@ def test_bfloat16_products_err_little(engine, name, batch):
     assert 1e-5 < error(found, reference) < 2e-2
 
 
+@pytest.mark.parametrize("name", ["cunet", "cunet-released", "cunet-no-residual"])
+@torch.no_grad()
+def test_the_states_of_odes_stay_in_float32_whatever_the_products_have(name):
+    """Else more steps of the solver make it worse: their increments are rounded away."""
+    net, given = network(name), inputs(2)
+    seen = []
+    for block in net.blocks:
+        block.register_forward_hook(
+            lambda _, inside, out: seen.extend([inside[0].dtype, out.y.dtype])
+        )
+    prepared("eager" + BFLOAT16, net, *given)(*given)
+    assert set(seen) == {torch.float32} and len(seen) >= 2 * len(net.blocks)
+    many = build(
+        Kind.BACKBONE, f"{name}+solver_steps=16", channels=2, image_size=32, scale=0.25
+    ).eval()
+    many.load_state_dict(net.state_dict())
+    found = prepared("eager" + BFLOAT16, many, *given)(*given)
+    assert error(found, many(*given).double()) < 2e-2
+
+
 @pytest.mark.parametrize("engine", engines())
 @torch.no_grad()
 def test_a_prepared_network_takes_other_images_of_the_same_shape(engine):
