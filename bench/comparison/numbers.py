@@ -19,6 +19,7 @@ from bench.comparison.kinds import (
 from bench.comparison.verdicts import Setting, Side, quartiles
 from bench.report.paired import LEFT_OUT
 from bench.runs import Run, flat
+from bench.statistics import Jackknife
 from bench.store import Record
 
 OWN = "the run's own"
@@ -97,8 +98,13 @@ def _of_images(row: Row, name: str) -> Iterator[tuple[str, Measure, Side]]:
 def _side(row: Row, name: str) -> Side:
     value = row[name]
     stem = name.removesuffix("_value").removesuffix("_s")
-    bare = name == "frechet"
+    # A row of one distance alone calls its ends `low` and `high`.
+    bare = name == "frechet" and f"{stem}_low" not in row
     ends = [row.get(end if bare else f"{stem}_{end}") for end in ("low", "high")]
+    left_out = _floats(row.get(LEFT_OUT.get(name, "")))
+    if None in ends and len(left_out) > 1 and type(value) is float:
+        interval = Jackknife(value, left_out).interval()
+        ends = [interval.low, interval.high]
     samples = _floats(row.get("samples_s")) if name == "latency_s" else ()
     q1, q3 = (row.get(f"{stem}_{quarter}_s") for quarter in ("q1", "q3"))
     low, high = (end if type(end) in (int, float) else None for end in ends)
@@ -109,7 +115,7 @@ def _side(row: Row, name: str) -> Side:
         quartiles=quartiles(samples) if q1 is None or q3 is None else (q1, q3),
         samples=samples,
         each=_each(row, name),
-        left_out=_floats(row.get(LEFT_OUT.get(name, ""))),
+        left_out=left_out,
         noisy=bool(row.get("noisy")),
     )
 

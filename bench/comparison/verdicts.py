@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from bench.comparison.kinds import Kind, Measure
 from bench.regression.judge import MEMORY_MIB, MEMORY_RATIO
 from bench.report.paired import Triple, paired_jackknife, paired_mean
 from bench.report.verdicts import difference
+from bench.statistics import students_mean
 
 ROUNDING = 1e-6
 """Numbers this near are one number: the last bits depend on the processor."""
@@ -207,6 +210,9 @@ def _gap(a: Side, b: Side, setting: Setting) -> tuple[Triple | None, str]:
             return paired_jackknife(values, b.left_out, a.left_out), "paired interval"
         if len(a.each) == len(b.each) > 1:
             return _paired(a.each, b.each), "paired interval"
+    if len(a.each) > 1 and len(b.each) > 1 and None in (a.low, a.high, b.low, b.high):
+        ends = [students_mean(np.array(side.each)) for side in (b, a)]
+        return difference(*((one.value, one.low, one.high) for one in ends)), "interval"
     if None in (a.low, a.high, b.low, b.high):
         return None, ""
     one, two = (first, float(a.low or 0), float(a.high or 0)), (

@@ -147,3 +147,13 @@ def test_what_is_not_finite_is_no_number(strange):
     found = judge(PSNR, Side(20.0, 19.0, 21.0), Side(strange), ALIKE)
     assert (found.verdict, found.reason) == (Verdict.DIFFERS, "not finite")
     assert judge(PSNR, Side(strange), Side(strange), ALIKE).verdict is Verdict.SAME
+
+
+def test_other_images_are_judged_by_the_intervals_of_both_means():
+    chance = random.Random(4)
+    a, b, c = (tuple(chance.gauss(mean, 1) for _ in range(60)) for mean in (25, 25, 27))
+    one, like, far = (Side(sum(each) / 60, each=each) for each in (a, b, c))
+    assert judge(PSNR, one, like, Setting()).reason == "interval contains 0"
+    found = judge(PSNR, one, far, Setting())
+    assert (found.verdict, found.reason) == (Verdict.BETTER, "interval is off 0")
+    assert judge(PSNR, far, one, Setting()).verdict is Verdict.WORSE
