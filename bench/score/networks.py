@@ -222,12 +222,20 @@ def conventions_of(scheduler: dict[str, Any]) -> tuple[str, str]:
     Raises:
         BenchError: If it declares others than are known here.
     """
+    kind = scheduler.get("_class_name")
+    # Those of other processes (flow matching, EDM, score SDEs) are not made of betas.
+    if kind is not None and "beta_schedule" not in scheduler:
+        raise BenchError(
+            f"the scheduler is a {printable(kind, 60)}, whose noise is not DDPM's; expected one "
+            "with a beta_schedule, such as DDPMScheduler"
+        )
     declared = scheduler.get("prediction_type", "epsilon")
     if declared not in THEIR_PREDICTIONS:
         raise unknown("prediction_type", printable(declared, 60), list(THEIR_PREDICTIONS))
     betas = scheduler.get("beta_schedule", "linear")
     ends = scheduler.get("beta_start", 1e-4), scheduler.get("beta_end", 0.02)
-    plain = scheduler.get("num_train_timesteps", 1000) == 1000 and not any(
+    steps = scheduler.get("num_train_timesteps", 1000), scheduler.get("timestep_type", "discrete")
+    plain = steps == (1000, "discrete") and not any(
         scheduler.get(name) for name in ("trained_betas", "rescale_betas_zero_snr")
     )
     if plain and betas == "linear" and ends == (1e-4, 0.02):

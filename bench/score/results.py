@@ -90,7 +90,7 @@ def lines(found: Mapping[str, Any]) -> list[Line]:
 
 
 def _distances(row: Mapping[str, Any]) -> list[Line]:
-    few = min(row["n_generated"], row["n_real"]) < row["dimension"]
+    few = row["leads"] == "kid"
     value = f"{row['frechet']:.4g}"
     interval = f"95 % interval {row['low']:.4g} to {row['high']:.4g}"
     frechet = [
@@ -98,7 +98,7 @@ def _distances(row: Mapping[str, Any]) -> list[Line]:
          f"{interval}; fewer images than dimensions" if few else interval),
         ("its floor", f"{row['floor']:.4g}", f"real against real, {row['floor_n']} images"),
     ]  # fmt: skip
-    if "infinity" in row:
+    if "infinity" in row and not few:  # of so few the extrapolation is far off, and sure of itself
         reach = f"95 % interval {row['infinity_low']:.4g} to {row['infinity_high']:.4g}"
         frechet.append(("at N = infinity", f"{row['infinity']:.4g}", f"extrapolated; {reach}"))
     kernel = [("kernel distance", f"{row['kid']:.4g}", f"standard error {row['kid_se']:.2g}")]
@@ -110,7 +110,7 @@ def _memory(row: Mapping[str, Any]) -> list[Line]:
         return []
     words = (
         f"share of the pictures nearer to one of {row['n_training']} training images than 99 % of "
-        f"held-out ones are, 0.01 by chance (mean distance {row['nearest_training']:.4g}, theirs "
+        f"held-out ones are, 0.01 by chance (median distance {row['nearest_training']:.4g}, theirs "
         f"{row['nearest_training_held_out']:.4g})"
     )
     return [("memorised", _shown(row["nearest_share"]), words)]

@@ -244,6 +244,7 @@ def test_a_mean_that_there_is_not_is_a_dash():
     ("scheduler", "expected"),
     [
         ({}, ("noise", "linear")),
+        ({"_class_name": "DDIMScheduler", "beta_schedule": "linear"}, ("noise", "linear")),
         ({"prediction_type": "v_prediction"}, ("v", "linear")),
         ({"prediction_type": "sample", "beta_schedule": "squaredcos_cap_v2"}, ("x0", "cosine")),
     ],
@@ -260,10 +261,17 @@ def test_a_scheduler_says_the_conventions(scheduler, expected):
         {"num_train_timesteps": 4000},
         {"trained_betas": [0.1]},
         {"prediction_type": "flow"},
+        {"_class_name": "KarrasVeScheduler"},
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000},
+        {
+            "_class_name": "EulerDiscreteScheduler",
+            "beta_schedule": "linear",
+            "timestep_type": "continuous",
+        },
     ],
 )
 def test_other_conventions_are_refused(scheduler):
-    with pytest.raises(BenchError, match=r"expected 1,000 steps|no prediction_type"):
+    with pytest.raises(BenchError, match=r"1,000 steps|no prediction_type|a beta_schedule"):
         conventions_of(scheduler)
 
 
