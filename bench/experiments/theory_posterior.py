@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.api import Cell
+from bench.budget import Budget
 from bench.experiments.trained import classic, levels_of, train_backbone, train_classic
 from bench.plan import Study
 
@@ -23,7 +24,9 @@ def cells(study: Study) -> Iterator[Cell]:
     for name in (*study.budget.backbones, CLASSIC):
         for updates in dict.fromkeys((0, whole // SHORTER, whole)):
             yield posterior(small, name, updates)
-        yield smoothing(study, name)
+        cell = smoothing(study, name)
+        if cell is not None:
+            yield cell
 
 
 def on_mixture(study: Study) -> Study:
@@ -59,7 +62,7 @@ def posterior(study: Study, name: str, updates: int) -> Cell:
         name: A backbone, or `CLASSIC`.
         updates: 0 is the network before it learnt anything.
     """
-    levels = list(study.budget.theory.levels)
+    levels = list(dict.fromkeys(_asked(study.budget)))
     uses: tuple[Cell, ...] = ()
     length = {"name": f"{updates} updates"}
     if updates:
@@ -75,18 +78,26 @@ def posterior(study: Study, name: str, updates: int) -> Cell:
     )
 
 
-def smoothing(study: Study, name: str) -> Cell:
+def smoothing(study: Study, name: str) -> Cell | None:
     """Return how much detail a network of the study loses.
 
-    One that learnt some levels alone is asked about those within their range.
+    One that learnt some levels alone is asked about those within their range; None where there is
+    none.
     """
-    budget = study.budget
-    spec, levels = _measured(study, name), budget.theory.levels
+    budget, spec = study.budget, _measured(study, name)
     if name == CLASSIC:
         learnt = levels_of(study, "blind", budget.theory.sampled_level)
-        spec["levels"] = [t for t in levels if min(learnt) <= t <= max(learnt)]
+        known = [t for t in _asked(budget) if min(learnt) <= t <= max(learnt)]
+        spec["levels"] = [t for t in spec["levels"] if t in known]
+        spec["sampled"] = spec["sampled"] if spec["sampled"] in known else None
+        if not known:
+            return None
         return Cell("smoothing", spec, uses=(train_classic(study, name, learnt),))
     return Cell("smoothing", spec, uses=(train_backbone(study, name),))
+
+
+def _asked(budget: Budget) -> list[int]:
+    return [*budget.theory.levels, budget.theory.sampled_level]
 
 
 def _measured(study: Study, name: str) -> dict[str, Any]:

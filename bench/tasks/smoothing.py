@@ -29,13 +29,16 @@ ONE_CALL, SAMPLE = "one call", "restored"
 def smoothing(cell: Cell, context: Context) -> Outcome:
     """Measure the power of estimates by frequency, at every level of the cell.
 
-    At the level `sampled` a denoiser that works step by step also restores the images to the end.
+    At the level `sampled`, if any, a denoiser that works step by step also restores the images to
+    the end.
     """
     spec, dataset = cell.spec, context.build(Kind.DATASET)
     denoiser = trained_denoiser(cell, context, dataset)
     rows: list[Row] = []
     files = {}
-    for t in dict.fromkeys([*spec["levels"], spec["sampled"]]):
+    levels = dict.fromkeys([*spec["levels"], spec["sampled"]])
+    levels.pop(None, None)
+    for t in levels:
         noised = noised_at(t, cell, context, dataset)
         restores = t == spec["sampled"] and isinstance(denoiser, Restorer)
 

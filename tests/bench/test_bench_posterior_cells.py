@@ -4,7 +4,7 @@ import pytest
 
 from bench.api import Kind
 from bench.budget import load_budget
-from bench.experiments.theory_posterior import cells, on_mixture, smoothing
+from bench.experiments.theory_posterior import cells, on_mixture, posterior, smoothing
 from bench.experiments.trained import train_backbone, train_classic
 from bench.plan import study_for
 from bench.registry import find
@@ -51,3 +51,32 @@ def test_the_study_of_the_mixture_leaves_the_other_alone():
     assert before == load_budget("smoke").model_copy(
         update={"schedule": before.schedule, "generation": before.generation}
     )
+
+
+@pytest.mark.parametrize(
+    ("changed", "levels", "sampled"),
+    [
+        ("theory.sampled_level=600", [50, 150, 400], None),
+        ("denoising.classic_levels=50,150", [50, 150], None),
+        ("theory.sampled_level=100", [50, 150, 400], 100),
+    ],
+)
+def test_nor_about_a_sampled_level_that_it_did_not_learn(changed, levels, sampled):
+    study = study_for(load_budget("smoke", [changed]))
+    spec = smoothing(study, "dncnn").spec
+    assert (spec["levels"], spec["sampled"]) == (levels, sampled)
+    assert smoothing(study, "unet").spec["sampled"] == study.budget.theory.sampled_level
+
+
+def test_on_the_mixture_it_learns_the_sampled_level_too():
+    study = on_mixture(study_for(load_budget("smoke", ["theory.sampled_level=900"])))
+    (training,) = posterior(study, "dncnn", 100).uses
+    assert max(training.spec["levels"]) == 900
+
+
+def test_one_that_learnt_no_level_asked_about_has_no_cell():
+    changed = ["theory.levels=800", "theory.sampled_level=900"]
+    study = study_for(load_budget("smoke", changed))
+    assert smoothing(study, "dncnn") is None
+    asked = [cell.spec["denoiser"]["name"] for cell in cells(study) if cell.task == "smoothing"]
+    assert asked == ["diffusion:unet", "diffusion:cunet"]
