@@ -101,7 +101,7 @@ def ranks(run: RunLike) -> Evidence:
 
 
 def matches(run: RunLike) -> Evidence:
-    """Return at how many levels and metrics of Table 2 the cU-Net is as good or better."""
+    """Return at how many levels and metrics of Table 2 the cU-Net is better."""
     all_ = Restorations(run)
     found = r.best_of(all_.rows, all_.blocks[0])
     sides, row = [], None

@@ -8,7 +8,7 @@ from bench.report import table4_pairs
 from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
 from bench.report.evidence import NOTHING, Evidence, gathered, share
-from bench.report.latency import Latency, latency_of, timings
+from bench.report.latency import latency_of, time_of, timings
 from bench.report.leaders import gap_over_blocks
 from bench.report.names import PAPER_COLUMNS, PAPER_RECIPE, paper_column
 from bench.report.paired import (
@@ -92,20 +92,6 @@ def _ranged(ours: Value, base: Value) -> Triple | None:
     if ours.low is None or base.low is None:
         return None
     return worst_case(ours.triple, base.triple)
-
-
-def time_of(calls: Value, latency: Latency | None) -> Value:
-    """Return calls x latency of a call; its ends are those of both ranges together.
-
-    Without a range of the calls there is none of the time.
-    """
-    if latency is None or calls.value is None:
-        return Value(None)
-    middle = calls.value * latency.seconds
-    if calls.low is None or calls.high is None:
-        return Value(middle, n=latency.repeats)
-    low = calls.low * max(latency.low, 0.0)
-    return Value(middle, low, calls.high * latency.high, latency.repeats)
 
 
 MOST_TIME = 0.70

@@ -267,7 +267,7 @@ def _speed_up(found: Trainings, name: str, each: Sequence[Training]) -> tuple[st
     Steps come from a few that were tried, so that their logarithms are neither normal nor free to
     vary: the verdict is that of flipped signs, which assume neither.
     """
-    errors = [float(one.error[-1] - one.error[0]) for one in each]
+    errors = [float(one.error[-1]) - one.error_at(one.snapshots[0]) for one in each]
     fewer = [_steps_saved(found, one) for one in each]
     error, steps = (paired_mean(gaps, [0.0] * len(gaps)) for gaps in (errors, fewer))
     assert error is not None and steps is not None  # two trainings or more

@@ -1,6 +1,7 @@
 """Training loss, and the error of the averaged weights on held-out images, against updates."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.report.labels import end_labels
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
 
-COLUMNS = ("backbone", "denoiser", "generator", "dataset", "recipe", "updates")
+COLUMNS = ("backbone", "denoiser", "generator", "dataset", "recipe", "updates", "levels")
 KINDS = {
     "backbone": "diffusion networks",
     "denoiser": "classic denoisers",
@@ -36,6 +37,8 @@ class _Group:
     """What is drawn in one panel, and in the one beside it."""
 
     losses: dict[str, pd.DataFrame] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+    """Trainings of each that are not drawn."""
     errors: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
@@ -51,7 +54,7 @@ def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
     unlabelled = []
     for number, (title, group) in enumerate(groups.items()):
         loss, *beside = axes[columns * number : columns * (number + 1)]
-        unlabelled.append((loss, _draw_losses(loss, title, group.losses)))
+        unlabelled.append((loss, _draw_losses(loss, title, group)))
         for error in beside:
             _draw_errors(error, title, group.errors)
             curves = [*group.losses.values(), *group.errors.values()]
@@ -65,6 +68,9 @@ def draw_training(run: RunLike, folder: Path) -> list[Path] | str:
 def _groups(run: RunLike) -> dict[str, _Group]:
     """Return the curves by title, in the order of the panels."""
     rows = ok(run, "train", COLUMNS)
+    # Of a classic denoiser's trainings the one for the most levels, "50-400" and not "50".
+    rows = rows.sort_values("levels", key=lambda told: ~told.astype(str).str.contains("-|all"),
+                            kind="stable")  # fmt: skip
     groups: dict[tuple[int, str], _Group] = {}
     for row in rows.itertuples():
         column = next((name for name in KINDS if isinstance(getattr(row, name), str)), None)
@@ -73,7 +79,9 @@ def _groups(run: RunLike) -> dict[str, _Group]:
             continue
         place = list(KINDS).index(column), f"{row.dataset}: {KINDS[column]}"
         group, name = groups.setdefault(place, _Group()), getattr(row, column)
-        if name not in group.losses:
+        if name in group.losses:
+            group.others[name] += 1
+        else:
             group.losses[name] = curve
             errors = _curve(run, row.key, "validation.csv", tuple(THIRDS))
             if errors is not None:
@@ -94,17 +102,19 @@ def _curve(run: RunLike, key: str, name: str, columns: tuple[str, ...]) -> pd.Da
     return curve if len(curve) else None
 
 
-def _draw_losses(
-    axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]
-) -> list[tuple[str, float, float]]:
+def _draw_losses(axes: Axes, title: str, group: _Group) -> list[tuple[str, float, float]]:
     """Draw a panel of loss curves; return each one's name and last point."""
+    curves = group.losses
     ends = [_draw_loss(axes, name, curves[name]) for name in ordered(curves)]
     style.log_axis(axes)
     axes.set_title(title)
     axes.set_xlabel("updates")
     axes.set_ylabel("training loss")
     updates = max(int(curve["update"].max()) for curve in curves.values())
-    style.corner(axes, f"{updates:,} updates; line: running mean")
+    said = f"{updates:,} updates; line: running mean"
+    if group.others:
+        said += f"\none of {1 + max(group.others.values())} trainings of each"
+    style.corner(axes, said)
     return ends
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.comparison import Value
 from bench.report.rows import RunLike, floating, integer, listed, ok, plural, text_of, true
 
 COLUMNS = (
@@ -119,3 +120,17 @@ def condition(row: pd.Series) -> str:
         "noisy" if true(row["noisy"]) else None,
     ]
     return ", ".join(word for word in words if word)
+
+
+def time_of(calls: Value, latency: Latency | None) -> Value:
+    """Return calls x latency of a call; its ends are those of both ranges together.
+
+    Without a range of the calls there is none of the time.
+    """
+    if latency is None or calls.value is None:
+        return Value(None)
+    middle = calls.value * latency.seconds
+    if calls.low is None or calls.high is None:
+        return Value(middle, n=latency.repeats)
+    low = calls.low * max(latency.low, 0.0)
+    return Value(middle, low, calls.high * latency.high, latency.repeats)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.report import comparison as c
 from bench.report.curves import Curve, curves, distance_name, kernel_name, primary
-from bench.report.latency import latency_of, timings
+from bench.report.latency import latency_of, time_of, timings
 from bench.report.names import NETWORK_NOTE, PAIR, PAPER_RECIPE, paper_column, printed
 from bench.report.paper import lookup
 from bench.report.rows import (
@@ -38,12 +38,7 @@ def measure(curve: Curve, times: pd.DataFrame) -> Measured:
     latency = latency_of(times, curve.backbone, curve.best)
     if latency is None:
         return Measured(curve, c.Value(None), "no timing of this network")
-    calls = float(curve.best["calls"])
-    time = c.Value(
-        *(calls * seconds for seconds in (latency.seconds, latency.low, latency.high)),
-        n=latency.repeats,
-        keys=(*curve.value.keys, latency.key),
-    )
+    time = replace(time_of(curve.best_calls, latency), keys=(*curve.value.keys, latency.key))
     return Measured(curve, time, f"network calls x latency of one call ({latency.how})")
 
 

@@ -53,7 +53,11 @@ class Training:
             np.array([np.interp(along, known, column) for column in values.T])
             for values in (self.distance, self.spread)
         )
-        return distance, spread, float(np.interp(along, np.log(self.looks), self.error))
+        return distance, spread, self.error_at(update)
+
+    def error_at(self, update: float) -> float:
+        """Return the held-out error after some updates; before the first look it is that one's."""
+        return float(np.interp(np.log(update), np.log(self.looks), self.error))
 
 
 @dataclass(frozen=True)

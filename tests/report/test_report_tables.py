@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from bench.report.claims import CLAIMS, HEADLINE, claims
-from bench.report.comparison import Line, number, seconds
+from bench.report.comparison import Line, Value, number, seconds
+from bench.report.curves import Curve, curves
+from bench.report.latency import latency_of, timings
 from bench.report.paper import published
+from bench.report.table1 import measure
 from bench.report.tables import TABLES, tables
 from bench.report.verdicts import Label
 
@@ -86,6 +89,20 @@ def test_table1_time_is_steps_times_latency(run):
         line = tidy(table, row=label, column="digits", metric="time").iloc[0]
         assert line["ours"] == pytest.approx(steps * timing["latency_s"].iloc[0])
         assert line["low"] < line["ours"] < line["high"]
+
+
+def test_a_time_is_bold_by_the_ranges_of_steps_and_of_latency(run, monkeypatch):
+    """Latencies that are sure decide nothing between numbers of steps that are not."""
+    bold = [cell for row in TABLES["table1"](run).layout.to_numpy() for cell in row[5:]]
+    assert any("**" in str(cell) for cell in bold), "the steps of this run are sure"
+    unsure = Value(20.0, 5.0, 50.0)
+    monkeypatch.setattr(Curve, "best_calls", property(lambda _: unsure))
+    for curve in curves(run):
+        latency = latency_of(timings(run), curve.backbone, curve.best)
+        time = measure(curve, timings(run)).time
+        assert (time.low, time.high) == (5 * latency.low, 50 * latency.high)
+    now = [cell for row in TABLES["table1"](run).layout.to_numpy() for cell in row[5:]]
+    assert sum("**" in str(cell) for cell in now) < sum("**" in str(cell) for cell in bold)
 
 
 def test_only_inception_is_called_fid(run, paper_run):

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
@@ -119,3 +120,18 @@ def test_long_names_stand_in_their_panel(drawn, run):
     style.place(panel.get_figure())
     inside, box = named.get_window_extent(), panel.get_window_extent()
     assert box.x0 <= inside.x0 and inside.x1 <= box.x1
+
+
+def test_of_several_trainings_of_a_denoiser_the_one_for_all_levels_is_drawn(drawn, run, tmp_path):
+    rows = run.rows.assign(levels=None)
+    (one,) = rows[(rows["task"] == "train") & (rows["denoiser"] == "dncnn")].to_dict("records")
+    rows.loc[rows["key"] == one["key"], "levels"] = "50-400"
+    more = [{**one, "key": f"train-dncnn-{t}", "levels": str(t)} for t in (50, 100)]
+    folder = tmp_path / "run"
+    for other in more:
+        (folder / other["key"]).mkdir(parents=True)
+        (folder / other["key"] / "curve.csv").write_text("update,loss\n1,0.9\n2,0.8\n")
+    panels = drawn({}, pd.concat([pd.DataFrame(more), rows]))
+    said = [text.get_text() for axes in panels for text in axes.texts]
+    assert sum("one of 3 trainings of each" in text for text in said) == 1
+    assert max(line.get_xdata()[-1] for line in panels[1].lines) > 2
