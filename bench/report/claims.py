@@ -34,6 +34,7 @@ class Claim:
     """Under which the number was measured; "any" where it does not depend on one."""
 
 
+BOTH = ("ssim", "lpips")
 CLAIMS: dict[str, Callable[[RunLike], Evidence]] = {
     "parameters-quarter": costs.parameters_quarter,
     "flops-30": costs.flops,
@@ -48,10 +49,10 @@ CLAIMS: dict[str, Callable[[RunLike], Evidence]] = {
     "compatible": synthesis.compatible,
     "gpu-solvers": synthesis.gpu_solvers,
     "better-denoiser": synthesis.better_denoiser,
-    "lpips-cunet": lambda run: quality.restore_direction(run, "lpips", "value", -1),
-    "ssim-unet": lambda run: quality.restore_direction(run, "ssim", "value", -1),
-    "restore-fewer-steps": lambda run: quality.restore_direction(run, "lpips", "steps", -1),
-    "restore-faster": lambda run: quality.restore_direction(run, "lpips", "time", -1),
+    "lpips-cunet": lambda run: quality.restore_direction(run, ("lpips",), "value", -1),
+    "ssim-unet": lambda run: quality.restore_direction(run, ("ssim",), "value", -1),
+    "restore-fewer-steps": lambda run: quality.restore_direction(run, BOTH, "steps", -1),
+    "restore-faster": lambda run: quality.restore_direction(run, BOTH, "time", -1),
     "low-noise-best": lambda run: quality.best_at(run, "cunet", 50, ("ssim", "lpips")),
     "high-noise-ssim": lambda run: quality.best_at(run, "unet", 400, ("ssim",)),
     "high-noise-lpips": lambda run: quality.best_at(run, "cunet", 400, ("lpips",)),

@@ -8,7 +8,7 @@ import pandas as pd
 from bench.named_options import options_of
 from bench.report import perception
 from bench.report import restoration as r
-from bench.report.evidence import NOTHING, Evidence, gathered, share
+from bench.report.evidence import NOTHING, Evidence, gathered, share, whole
 from bench.report.names import PAIR
 from bench.report.paired import paired_mean, separate, side
 from bench.report.paper import lookup
@@ -73,21 +73,26 @@ def generalises(run: RunLike) -> Evidence:
         for metric in r.METRICS
     )
     names = ", ".join(rival.label for rival in rivals)
-    return _counted(run, sides, nets[0], f"won by the U-Nets against {names}")
+    evidence = _counted(run, sides, nets[0], f"won by the U-Nets against {names}")
+    learnt = {name for rival in rivals for name in _plugins(rival)}
+    return whole(evidence, set(LEARNT) - learnt)
 
 
 def _general(method: Method) -> bool:
     """Return whether it is a learnt classic, trained at one level or over all of them."""
-    rows = list(method.rows.values())
-    names = {options_of(str(row.get("denoiser") or "-"))[0] for row in rows}
-    trained = {text_of(row.get("trained")) for row in rows}
-    return bool(names & set(LEARNT)) and trained <= set(TRAINED) - {"level"}
+    trained = {text_of(row.get("trained")) for row in method.rows.values()}
+    return bool(_plugins(method) & set(LEARNT)) and trained <= set(TRAINED) - {"level"}
+
+
+def _plugins(method: Method) -> set[str]:
+    rows = method.rows.values()
+    return {options_of(str(row.get("denoiser") or "-"))[0] for row in rows}
 
 
 def ranks(run: RunLike) -> Evidence:
     """Return how many pairs of Table 4's five methods are in the paper's order, by column."""
     paper = lookup("table4")
-    found = [m for m in methods(run, blocks(run)[0]) if m.paper_row and m.scores]
+    found = [m for m in methods(run, blocks(run)[0]) if m.paper_row and m.scores and not m.assumed]
     pairs = []
     for i, a in enumerate(found):
         for b in found[i + 1 :]:
@@ -97,7 +102,10 @@ def ranks(run: RunLike) -> Evidence:
                     continue
                 pairs.append((a, b, key, 1 if ours.value > theirs.value else -1))
     sides = _sides(pairs)
-    return _counted(run, sides, found[0], "in the paper's order") if found else NOTHING
+    absent = {row for row, *_ in paper} - {str(m.paper_row) for m in found}
+    return (
+        whole(_counted(run, sides, found[0], "in the paper's order"), absent) if pairs else NOTHING
+    )
 
 
 def matches(run: RunLike) -> Evidence:

@@ -7,7 +7,7 @@ from bench.report import restoration as r
 from bench.report import table4_pairs
 from bench.report.comparison import Value
 from bench.report.curves import Curve, curves, primary
-from bench.report.evidence import NOTHING, Evidence, gathered, share
+from bench.report.evidence import NOTHING, Evidence, gathered, share, whole
 from bench.report.latency import latency_of, time_of, timings
 from bench.report.leaders import gap_over_blocks
 from bench.report.names import PAPER_COLUMNS, PAPER_RECIPE, paper_column
@@ -17,7 +17,7 @@ from bench.report.paired import (
     worst_case,
     worst_ratio,
 )
-from bench.report.paper import Printed
+from bench.report.paper import Printed, lookup
 from bench.report.rows import RunLike, listed, plural, text_of
 from bench.report.table1 import unlike_paper
 from bench.report.table2 import Restorations
@@ -165,12 +165,12 @@ def _quotient(ours: Value, base: Value) -> Triple | None:
     return worst_ratio(ours.triple, base.triple)
 
 
-def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Evidence:
+def restore_direction(run: RunLike, metrics: tuple[str, ...], what: str, sign: int) -> Evidence:
     """Return which network restores better, sooner or faster, over the noise levels.
 
     Args:
         run: The run.
-        metric: ssim or lpips.
+        metrics: ssim, lpips or both, each of which counts.
         what: "value" (the best score), "steps" (to get there) or "time".
         sign: The paper's sign of cU-Net - U-Net.
     """
@@ -178,7 +178,7 @@ def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Eviden
     block = all_.blocks[0]
     found = r.best_of(all_.rows, block)
     texts, sides, n, unlike = [], [], set(), ""
-    for t in sorted({t for t, _, m in found if m == metric}):
+    for metric, t in sorted({(m, t) for t, _, m in found if m in metrics}):
         ours, base = found.get((t, "cunet", metric)), found.get((t, "unet", metric))
         if ours is None or base is None:
             continue
@@ -187,7 +187,8 @@ def restore_direction(run: RunLike, metric: str, what: str, sign: int) -> Eviden
             continue
         unlike = r.unlike_paper(run, ours.row)
         n.add(plural(ours.value.n, "image") or "-")
-        texts.append(f"t={t}: {values[0]:.3g} against {values[1]:.3g}")
+        name = f"{r.METRICS[metric][0]}, " if len(metrics) > 1 else ""
+        texts.append(f"{name}t={t}: {values[0]:.3g} against {values[1]:.3g}")
         if gap is not None:
             sides.append(side(gap, sign))
     return _shared(texts, sides, sorted(n), unlike)
@@ -217,13 +218,14 @@ def best_at(run: RunLike, backbone: str, t: int, metrics: tuple[str, ...]) -> Ev
     One comparison for each of them and each metric, over the same images. It may lose to those
     that are there; that it beats all is not said before all are.
     """
-    rows = [m for m in methods(run, blocks(run)[0]) if m.paper_row]
+    rows = [m for m in methods(run, blocks(run)[0]) if m.paper_row and not m.assumed]
     mine = next((m for m in rows if m.label == table4_pairs.diffusion_row(backbone)), None)
     if mine is None or not all(_has(mine, (t, metric)) for metric in metrics):
         return NOTHING
     texts, verdicts = [], []
     others = [m for m in rows if m is not mine]
-    absent = {m.paper_row for m in others if not all(_has(m, (t, metric)) for metric in metrics)}
+    able = {m.paper_row for m in others if all(_has(m, (t, metric)) for metric in metrics)}
+    absent = {row for row, *_ in lookup("table4")} - {mine.paper_row} - able
     for metric in metrics:
         name, largest, _ = r.METRICS[metric]
         key, sign = (t, metric), 1 if largest else -1
@@ -251,11 +253,12 @@ ABLATIONS = ("cunet-no-attention", "cunet-no-residual", "cunet-no-attention-no-r
 def ablation(run: RunLike) -> Evidence:
     """Return whether samples are worse without attention, residual connections, or both."""
     table = {(c.dataset, c.recipe, c.backbone): c for c in _paper_recipe(run)}
-    texts, sides, n, unlike = [], [], [], ""
+    texts, sides, n, unlike, absent = [], [], [], "", {*ABLATIONS}
     for (dataset, recipe, backbone), curve in table.items():
         full = table.get((dataset, recipe, "cunet"))
         if backbone not in ABLATIONS or full is None:
             continue
+        absent.discard(backbone)
         blocks = (listed(one.best["leave_one_out"]) for one in (curve, full))
         gap = gap_over_blocks(curve.value, full.value, tuple(blocks))
         texts.append(f"{backbone}: {curve.value.value:.3g} against {full.value.value:.3g}")
@@ -263,7 +266,7 @@ def ablation(run: RunLike) -> Evidence:
         unlike = unlike_paper(run, curve)
         if gap is not None:
             sides.append(side(gap))
-    return _shared(texts, sides, n, unlike)
+    return whole(_shared(texts, sides, n, unlike), absent)
 
 
 def _shared(texts: list[str], sides: list[int], n: Iterable[str], unlike: str) -> Evidence:

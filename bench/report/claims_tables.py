@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
+from bench.named_options import options_of
 from bench.report.comparison import Table
 from bench.report.evidence import NOTHING, Evidence
 from bench.report.rows import RunLike, plural
@@ -28,11 +31,11 @@ def numbers(table: Table, metric: str | None = None) -> Evidence:
         table: The table.
         metric: Only numbers of this metric, in the rows of the paper's pair.
     """
-    best = {
-        place: line
-        for place, line in best_lines(table).items()
-        if metric is None or (place[2] == metric and place[0] in ("U-Net", "cU-Net"))
-    }
+
+    def wanted(place: Place) -> bool:
+        return metric is None or (place[2] == metric and place[0] in ("U-Net", "cU-Net"))
+
+    best = {place: line for place, line in best_lines(table).items() if wanted(place)}
     if not best:
         return NOTHING
     labels = [Label(line["verdict"]) for line in best.values() if line["verdict"]]
@@ -47,20 +50,37 @@ def numbers(table: Table, metric: str | None = None) -> Evidence:
     if not comparable:
         reason = next(line["reason"] for line in best.values())
         return Evidence(measured, n, not_comparable(str(reason)))
-    return Evidence(measured, n, _judged(best, reached, comparable))
+    verdict = _judged(best, reached, comparable)
+    printed = {_place(line) for line in _printed(table)}
+    total = sum(map(wanted, printed))
+    if verdict.label is Label.REPRODUCED and there < total:
+        verdict = missing(
+            f"{there} of {total} printed numbers measured in this run; its command does"
+        )
+    return Evidence(measured, n, verdict)
 
 
 def best_lines(table: Table) -> dict[Place, Line]:
     """Return of each printed number the line of ours that is most like it."""
-    lines = table.comparison
-    lines = lines[lines["paper"].notna() & lines["ours"].notna()]
     best: dict[Place, Line] = {}
-    for line in lines.to_dict("records"):
-        row = str(line["row"]).partition(" [")[0]
-        place = row, str(line["column"]), str(line["metric"]), float(line["paper"])
+    for line in _printed(table):
+        if pd.isna(line["ours"]):
+            continue
+        place = _place(line)
         if place not in best or _rank(line) < _rank(best[place]):
             best[place] = line
     return best
+
+
+def _printed(table: Table) -> list[Line]:
+    """Return the lines with a number of the paper, measured here or not."""
+    lines = table.comparison
+    return lines[lines["paper"].notna()].to_dict("records")
+
+
+def _place(line: Line) -> Place:
+    row = str(line["row"]).partition(" [")[0]
+    return row, str(line["column"]), str(line["metric"]), float(line["paper"])
 
 
 def _judged(best: dict[Place, Line], reached: int, comparable: int) -> Verdict:
@@ -94,8 +114,10 @@ def time_embedding(run: RunLike) -> Evidence:
         for one in run.manifest.get("findings") or []
         if isinstance(one, dict)
     }
-    if "time embedding" not in notes.get(RELEASED, ""):
-        return Evidence("-", "-", missing("the run's networks carry no such finding"))
+    backbones = run.rows.get("backbone", pd.Series(dtype=object)).dropna().astype(str)
+    measured = backbones.map(lambda name: options_of(name)[0]).eq(RELEASED).any()
+    if not measured or "time embedding" not in notes.get(RELEASED, ""):
+        return Evidence("-", "-", missing("not among the networks of this run; its command does"))
     return Evidence(
         f"{RELEASED}: {notes[RELEASED].rstrip('.')}",
         "two steps, bit for bit",

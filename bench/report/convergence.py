@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.checked import Claim, Holds
+from bench.named_options import options_of
 from bench.report.finding import Finding, keys_of
 from bench.report.names import printed
 from bench.report.paired import Triple, paired_mean
@@ -73,8 +74,8 @@ class Compared:
 
 
 def pair(found: Trainings) -> tuple[str, str] | None:
-    """Return the U-Net and the continuous one, None where the run has not both."""
-    ours = next((name for name in found.networks if name.startswith("cunet")), None)
+    """Return the U-Net and the cU-Net, whatever its options; None where the run has not both."""
+    ours = next((name for name in found.networks if options_of(name)[0] == "cunet"), None)
     if ours is None or "unet" not in found.networks or len(found.seeds(("unet", ours))) < 2:
         return None
     return "unet", ours

@@ -1,6 +1,6 @@
 """What a run says about one claim."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.report.verdicts import Label, Verdict, missing, overall
@@ -16,6 +16,19 @@ class Evidence:
 
 
 NOTHING = Evidence("-", "-", missing())
+
+
+def whole(found: Evidence, absent: Collection[str]) -> Evidence:
+    """Return the evidence on a claim about several things, undecided where some were not measured.
+
+    That some speak for the claim and some against it is so whatever the others say.
+    """
+    seen = found.verdict.seen or found.verdict.label
+    if not absent or found is NOTHING or seen in (Label.DIFFERS, Label.MISSING):
+        return found
+    names = ", ".join(sorted(absent))
+    lacking = missing(f"not measured in this run: {names}; its command does")
+    return Evidence(found.measured, found.n, lacking)
 
 
 def gathered(texts: Sequence[str], verdicts: Sequence[Verdict], n: Sequence[str]) -> Evidence:

@@ -32,7 +32,8 @@ const made = (name, about, ...inner) => {
 
 // ---------------------------------------------------------------- tables
 const number = (text) => {
-  const found = text.replace(/,/g, "").match(/^[^\d-]*(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)/i);
+  // Before a number only a sign or a bracket: "BM3D" and "differs (x1.34)" are words.
+  const found = text.replace(/,/g, "").match(/^[\s(+x×~<>≤≥±]*(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)/i);
   return found ? Number(found[1]) : null;
 };
 const order = (a, b, sign) => {

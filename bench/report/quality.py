@@ -24,17 +24,15 @@ class Kind:
     digits: int
     counts: str
     """The column with the number of images behind it."""
-    largest: bool | None = None
-    """Whether the largest is the best; None where neither is."""
 
 
 SETS, NEAR = "Nearest neighbours", "Memorisation: distance to the nearest training image"
 SHOWN = "Classes"
 KINDS = (
-    Kind(SETS, "precision", "precision", 3, "n_manifold", True),
-    Kind(SETS, "recall", "recall", 3, "n_manifold", True),
-    Kind(SETS, "density", "density", 3, "n_manifold", True),
-    Kind(SETS, "coverage", "coverage", 3, "n_manifold", True),
+    Kind(SETS, "precision", "precision", 3, "n_manifold"),
+    Kind(SETS, "recall", "recall", 3, "n_manifold"),
+    Kind(SETS, "density", "density", 3, "n_manifold"),
+    Kind(SETS, "coverage", "coverage", 3, "n_manifold"),
     Kind(NEAR, "median, generated", "nearest_training", 3, "n_generated"),
     Kind(NEAR, "median, held-out", "nearest_training_held_out", 3, "n_held_out"),
     Kind(NEAR, "nearer than 99 % of held-out", "nearest_share", 3, "n_generated"),
@@ -64,7 +62,7 @@ def quality(run: RunLike) -> c.Table | None:
         "Each network at its best number of steps by the row's features, which for those of Table "
         "1 is the table's. Precision and density ask whether a "
         "generated image lies where real ones do, recall and coverage whether real images lie "
-        "where generated ones do; higher is better, best in bold. Classes are what a judge sees.",
+        "where generated ones do; higher is better. Classes are what a judge sees.",
         c.tidy(line for one in found for line in _lines(run, one, kinds)),
         c.layout(header, _body(run, found, kinds)),
         4,
@@ -127,10 +125,8 @@ def _body(run: RunLike, found: list[Quality], kinds: list[Kind]) -> list[list[st
         ]
         for kind in kinds:
             values = [one.number(kind) for one in ours]
-            texts = [c.number(value, kind.digits) for value in values]
-            if kind.largest is not None:
-                texts = c.mark_best(values, texts, largest=kind.largest)
-            columns.append(texts)
+            # No bold: these shares have no interval that would tell a winner from chance.
+            columns.append([c.number(value, kind.digits) for value in values])
         body += [list(row) for row in zip(*columns, strict=True)]
     return body
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.cell import ASSUMED
 from bench.report import comparison as c
 from bench.report import leaders as lead
 from bench.report import restoration as r
 from bench.report.names import PAIR, printed
 from bench.report.paired import Triple, paired_mean, separate
 from bench.report.paper import Printed
-from bench.report.rows import RunLike, plural
+from bench.report.rows import RunLike, floating, plural
 from bench.report.verdicts import Label, Verdict, direction, missing, under
 
 ONE_STEP = ", one step"
@@ -47,6 +48,11 @@ class Method:
     protocol: str
     per_image: Mapping[Key, Sequence[float]]
     """Every image's score; empty where a run does not have it."""
+
+    @property
+    def assumed(self) -> bool:
+        """Whether it was told a noise level whatever the images have: not the paper's method."""
+        return any(floating(row.get(ASSUMED)) is not None for row in self.rows.values())
 
 
 @dataclass(frozen=True)
