@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -109,7 +110,14 @@ def report(
 
 def _report(folder: Path, finished, out: Path | None) -> None:
     from bench.report import write_report
+    from bench.runs import MISSING
 
+    lost = [record for record in finished.records if record["status"] == MISSING]
+    told = f"{len(lost)} of {len(finished.records)} records are missing"
+    if lost and len(lost) == len(finished.records):
+        raise BenchError(f"{folder}: {told}; the report that is there stays; run the command again")
+    if lost:
+        print(f"note: {told}; check tells which", file=sys.stderr)
     tables = (out or folder) / "tables"
     page = out or finished.report
     write_report(finished, page, tables_dir=tables)
@@ -122,13 +130,17 @@ def publish(
     name: Annotated[str, typer.Argument(metavar="NAME")],
 ) -> None:
     """Copy a run to results/reference and reports/reference, to be committed."""
+    from bench.publish import places
     from bench.publish import publish as copy
     from bench.runs import load_run
     from bench.trust import refuse_untrusted
 
     finished = load_run(folder)
     refuse_untrusted(finished)
+    before = [path for path in places(name, Path()) if path.exists()]
     print("\n".join(str(path) for path in copy(finished, name, Path())))
+    if before:
+        print(f"note: replaced what was published as {name} before", file=sys.stderr)
 
 
 @app.command()
@@ -232,6 +244,7 @@ def _unexpected(error: Exception) -> int:
         print(f"bench: {error.format_message()}; see --help", file=sys.stderr)
         return EXIT_USAGE
     if isinstance(error, OSError):
-        print(f"bench: {error}", file=sys.stderr)
+        full = "; earlier results are untouched; free space or choose another --out"
+        print(f"bench: {error}{full if error.errno == errno.ENOSPC else ''}", file=sys.stderr)
         return EXIT_IO
     raise error

@@ -39,7 +39,7 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
         raise BenchError(
             f"{len(lost)} records are missing: {lost[0]['label']}: {lost[0]['reason']}"
         )
-    results, reports = (root / part / "reference" / name for part in ("results", "reports"))
+    results, reports = places(name, root)
     back = os.path.relpath(reports, results)
     made = [folder.with_name(f".{name}.new") for folder in (results, reports)]
     aside = results.with_name(f".{name}.old")
@@ -59,6 +59,12 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)
     return [results, reports]
+
+
+def places(name: str, root: Path) -> tuple[Path, Path]:
+    """Return where a run is published as NAME: its results, and its report."""
+    results, reports = (root / part / "reference" / name for part in ("results", "reports"))
+    return results, reports
 
 
 def _copy(run: Run, results: Path, reports: Path) -> None:

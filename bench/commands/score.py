@@ -71,7 +71,9 @@ def score(  # noqa: PLR0913 - an option each
     schedule: Annotated[
         str, typer.Option("--schedule", help="Linear unless the checkpoint says.")
     ] = "",
-    levels: Annotated[str, typer.Option("--levels", help="Noising steps.")] = LEVELS,
+    levels: Annotated[
+        str, typer.Option("--levels", help="Noising steps, of the sigmoid schedule.")
+    ] = LEVELS,
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = WORKERS,
@@ -98,6 +100,10 @@ def score(  # noqa: PLR0913 - an option each
                 file=sys.stderr,
             )
     else:
+        given = {"--checkpoint": checkpoint, "--prediction": prediction, "--schedule": schedule,
+                 "--levels": levels != LEVELS}  # fmt: skip
+        if wrong := [name for name, value in given.items() if value]:
+            raise BenchError(f"score: {wrong[0]} is for a --denoiser; pictures need none")
         from bench.score.conventions import Conventions
         from bench.score.plan import Asked, settle_score
 
