@@ -79,6 +79,22 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_atomically(folder / MANIFEST, (canonical.dumps(manifest) + "\n").encode())
 
 
+def refuse_others_files(out: Path) -> None:
+    """Refuse a folder whose files are called as a run's and are none's: they would be lost.
+
+    Raises:
+        BenchError: If there are such.
+    """
+    if (out / FOLDERS[0]).is_dir():
+        return
+    for name in (MANIFEST, "report.html", "report.md"):
+        if (out / name).exists():
+            raise BenchError(
+                f"{out} holds {name} and no run, which would be overwritten; choose another "
+                "--out, or move it away"
+            )
+
+
 def load_run(folder: Path | str) -> Run:
     """Return the run in a folder.
 

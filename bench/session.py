@@ -23,10 +23,10 @@ from bench.outcome import lacking as lacking
 from bench.plan import Plan, chosen_experiments, findings, make_plan, study_for
 from bench.record import LARGEST
 from bench.runner import Listener, Runner
-from bench.runs import MANIFEST, Run, load_run, write_manifest
+from bench.runs import MANIFEST, Run, load_run, refuse_others_files, write_manifest
 from bench.shared.sharing import REUSED, Shared, Unshared
 from bench.stopping import wound_up_by_signals
-from bench.store import FOLDERS, Record, Store
+from bench.store import Record, Store
 from bench.trust import CANARY, failed_canary
 
 if TYPE_CHECKING:
@@ -167,19 +167,8 @@ class Session:
     def _refuse_unwritable(self) -> None:
         for folder in {self.folders.run, self.folders.report}:
             made_writable(folder)
-        self._refuse_others_files()
-
-    def _refuse_others_files(self) -> None:
-        """Refuse an --out whose files have our names and are no run's: they would be lost."""
-        out = self.folders.run
-        if out != self.folders.store or (out / FOLDERS[0]).is_dir():
-            return
-        for name in (MANIFEST, "report.html", "report.md"):
-            if (out / name).exists():
-                raise BenchError(
-                    f"{out} holds {name} and no run, which would be overwritten; choose another "
-                    "--out, or move it away"
-                )
+        if self.folders.run == self.folders.store:
+            refuse_others_files(self.folders.run)
 
     def _forget_failed_canaries(self) -> None:
         """Have canaries that failed measured anew: what disturbed them may have been mended."""
