@@ -76,6 +76,14 @@ class Display(Listener):
                 soft_wrap=True,
             )
 
+    def elsewhere(self, planned: Planned) -> None:
+        """Say which cell is awaited."""
+        self._console.print(
+            f"waiting for {_escape(planned.cell.label)}, which another run is measuring here",
+            highlight=False,
+            soft_wrap=True,
+        )
+
     def started(self, planned: Planned) -> None:
         """Add a bar."""
         with self._lock:

@@ -34,6 +34,9 @@ class Listener:
     def waiting(self, planned: Planned) -> None:
         """A cell's turn has come, but other runs keep its machine busy."""
 
+    def elsewhere(self, planned: Planned) -> None:
+        """A cell's turn has come, and another run over the same store is measuring it."""
+
     def started(self, planned: Planned) -> None:
         """A cell has begun."""
 
@@ -133,11 +136,16 @@ class Runner:
         renewal = Renewal(self.store.root / name) if self.fresh else None
         limits = Limits(self.limit_s, self.memory_gib)
         settler = Settler(
-            self.store, self.device, limits, renewal, frozenset(), self._go_on, self.sharing
-        )
+            self.store, self.device, limits, renewal, frozenset(), self._go_on, self._awaits,
+            self.sharing,
+        )  # fmt: skip
         missing = [planned for planned in plan if settler.known(planned) is None]
         read_from = frozenset(key for planned in missing for key in planned.uses)
         return replace(settler, read_from=read_from)
+
+    def _awaits(self, planned: Planned) -> Callable[[], None]:
+        tell = partial(self._tell, self.listener.elsewhere, planned)
+        return patient(self._go_on, tell, after_s=TOLD_AFTER_S)
 
     def _lacks(self, settler: Settler) -> Callable[[Planned], bool]:
         return lambda planned: not planned.unavailable and settler.known(planned) is None

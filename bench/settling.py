@@ -63,6 +63,8 @@ class Settler:
     """Keys of cells whose files a cell that is not settled will read."""
     go_on: Callable[[], None]
     """Raises `Stopped` once the run is being stopped."""
+    awaits: Callable[[Planned], Callable[[], None]]
+    """Gives what is called, as `go_on`, while another run over this store measures a cell."""
     sharing: Sharing = field(default_factory=Unshared)
 
     def settle(
@@ -89,7 +91,7 @@ class Settler:
         if here is not None:
             return Settled(here)
         reason = planned.unavailable or _unmet(planned, used)
-        with self._cell_lock(planned.key):
+        with self._cell_lock(planned):
             known = self.known(planned, locked=True)  # another run may have made it
             if known is not None:
                 return Settled(self.sharing.taken_over(self.store, known))
@@ -163,16 +165,16 @@ class Settler:
         return None if known is None else Settled(self.sharing.taken_over(self.store, known))
 
     @contextlib.contextmanager
-    def _cell_lock(self, key: str) -> Iterator[None]:
+    def _cell_lock(self, planned: Planned) -> Iterator[None]:
         """Hold the lock of a cell, which another run over this store may have."""
-        lock = FileLock(self.store.lock(key))
+        lock, go_on = FileLock(self.store.lock(planned.key)), self.awaits(planned)
         while True:
-            self.go_on()
+            go_on()
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=LOCK_POLL_S)
                 break
         try:
-            self.store.recover(key)
+            self.store.recover(planned.key)
             yield
         finally:
             lock.release()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from bench import runner
@@ -195,6 +196,23 @@ def test_who_waits_for_another_run_is_told_once(
     assert {record["status"] for record in records.values()} == {"ok"}
     assert screen.getvalue().count("waiting") == 1
     assert screen.getvalue().startswith(f"waiting {said}")
+
+
+def test_who_waits_for_a_cell_of_another_run_is_told_which(toys, plan_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "TOLD_AFTER_S", 0.2)
+    plan, store, screen = plan_of(toys.number(1)), Store(tmp_path / "store"), io.StringIO()
+    store.prepare()
+    (planned,) = plan
+    with ThreadPoolExecutor() as threads, Display(Console(file=screen), plan) as display:
+        with FileLock(store.lock(planned.key)):
+            future = threads.submit(Runner(store, listener=display).run, plan)
+            while "waiting" not in screen.getvalue():
+                assert not future.done()
+                time.sleep(0.05)
+        assert future.result()[planned.key]["status"] == "ok"
+    assert screen.getvalue().count("waiting") == 1
+    assert screen.getvalue().startswith("waiting for toy")
+    assert "which another run is measuring here" in screen.getvalue()
 
 
 def test_who_has_the_machine_hears_of_no_waiting(toys, plan_of, tmp_path, monkeypatch):

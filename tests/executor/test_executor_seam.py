@@ -131,7 +131,9 @@ def test_a_worker_that_the_run_ended_is_no_fault_of_the_cell(toys, plan_of, tmp_
 
     (planned,), place, store = plan_of(toys.number(1)), Ended(1), Store(tmp_path)
     store.prepare()
-    settler = Settler(store, "cpu", Limits(9.0, None), None, frozenset(), go_on)
+    settler = Settler(
+        store, "cpu", Limits(9.0, None), None, frozenset(), go_on, lambda planned: go_on
+    )
     with pytest.raises(Stopped):
         settler.settle(planned, {}, lambda: place.seat(planned, go_on), lambda done, total: None)
     assert store.get(planned.key) is None
