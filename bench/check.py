@@ -13,7 +13,7 @@ from bench.api import BenchError
 from bench.inputs import escaped, printable
 from bench.metrics.latency import NOISY
 from bench.record import Record, basis_fault
-from bench.runs import MISSING, Run
+from bench.runs import Run
 from bench.supply import lacking
 from bench.trust import CANARY
 
@@ -52,7 +52,7 @@ def _records(run: Run) -> Iterator[str]:
 
 def _manifest(run: Run) -> Iterator[str]:
     """Are these the records that the run ended with? A lost record is a fault of its own."""
-    if any(record["status"] == MISSING for record in run.records):
+    if run.lost:
         return
     sums = {record["key"]: record["checksum"] for record in run.records}
     known = run.manifest.get("merkle_root")

@@ -110,9 +110,8 @@ def report(
 
 def _report(folder: Path, finished, out: Path | None) -> None:
     from bench.report import write_report
-    from bench.runs import MISSING
 
-    lost = [record for record in finished.records if record["status"] == MISSING]
+    lost = finished.lost
     told = f"{len(lost)} of {len(finished.records)} records are missing"
     if lost and len(lost) == len(finished.records):
         raise BenchError(f"{folder}: {told}; the report that is there stays; run the command again")
@@ -244,7 +243,9 @@ def _unexpected(error: Exception) -> int:
         print(f"bench: {error.format_message()}; see --help", file=sys.stderr)
         return EXIT_USAGE
     if isinstance(error, OSError):
-        full = "; earlier results are untouched; free space or choose another --out"
-        print(f"bench: {error}{full if error.errno == errno.ENOSPC else ''}", file=sys.stderr)
+        from bench.disk import UNTOUCHED
+
+        full = f"; {UNTOUCHED}" if error.errno == errno.ENOSPC else ""
+        print(f"bench: {error}{full}", file=sys.stderr)
         return EXIT_IO
     raise error

@@ -53,12 +53,12 @@ def beside(path: Path, content: bytes) -> Iterator[Path]:
             temporary.unlink()
 
 
+UNTOUCHED = "earlier results are untouched; free space or choose another --out"
+
+
 def unwritable(path: Path, error: OSError) -> StorageError:
     """Return the error, in one line, for what could not be written."""
-    return StorageError(
-        f"cannot write {printable(path)}: {error.strerror or error}; earlier results are "
-        "untouched; free space or choose another --out"
-    )
+    return StorageError(f"cannot write {printable(path)}: {error.strerror or error}; {UNTOUCHED}")
 
 
 def open_log(path: Path, most: int) -> BinaryIO:

@@ -16,7 +16,7 @@ from bench.record import is_plain_name
 from bench.registry import find
 from bench.report import write_report
 from bench.report.written import LIST
-from bench.runs import MISSING, Run, write_manifest
+from bench.runs import PAGES, Run, write_manifest
 
 FIGURES = ("*.png", "*.svg")
 OPEN = ("CC BY", "MIT", "none needed")
@@ -34,7 +34,7 @@ def publish(run: Run, name: str, root: Path) -> list[Path]:
     """
     if not is_plain_name(name):
         raise BenchError(f"'{name}' cannot name a folder; use a plain name such as mnist-smoke")
-    lost = [record for record in run.records if record["status"] == MISSING]
+    lost = run.lost
     if lost:
         raise BenchError(
             f"{len(lost)} records are missing: {lost[0]['label']}: {lost[0]['reason']}"
@@ -75,7 +75,7 @@ def _copy(run: Run, results: Path, reports: Path) -> None:
         shutil.copyfile(path, results / "cells" / path.name)
     shutil.copytree(run.folder / "tables", results / "tables")
     (reports / "figures").mkdir(parents=True)
-    for page in ("report.html", "report.md"):
+    for page in PAGES:
         shutil.copyfile(report / page, reports / page)
     for pattern in FIGURES:
         for figure in sorted((report / "figures").glob(pattern)):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "run.json"
+PAGES = ("report.html", "report.md")
 MISSING = "missing"
 DIFFUSION = "diffusion:"
 ABOUT = ("key", "task", "label", "status", "reason")
@@ -41,6 +42,11 @@ class Run:
     manifest: Mapping[str, Any]
     records: tuple[Record, ...]
     store: Store
+
+    @property
+    def lost(self) -> list[Record]:
+        """What stands for the records that are not there, or damaged."""
+        return [record for record in self.records if record["status"] == MISSING]
 
     @property
     def rows(self) -> "pd.DataFrame":
@@ -87,7 +93,7 @@ def refuse_others_files(out: Path) -> None:
     """
     if (out / FOLDERS[0]).is_dir():
         return
-    for name in (MANIFEST, "report.html", "report.md"):
+    for name in (MANIFEST, *PAGES):
         if (out / name).exists():
             raise BenchError(
                 f"{out} holds {name} and no run, which would be overwritten; choose another "

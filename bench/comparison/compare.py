@@ -11,7 +11,7 @@ from bench.comparison.numbers import Pair, Telling, about, pairs, telling
 from bench.comparison.verdicts import Judged, Verdict, judge
 from bench.regression.mann_whitney import holm, mann_whitney
 from bench.report.paired import Triple
-from bench.runs import MISSING, Run
+from bench.runs import Run
 
 ONE_SIDED = (Verdict.ONLY_A, Verdict.ONLY_B)
 MOST_NAMED = 4
@@ -154,7 +154,7 @@ def _lost(run: Run) -> dict[str, str]:
 
 def _notes(a: Run, b: Run) -> Iterator[str]:
     for name, run in (("A", a), ("B", b)):
-        absent = [record for record in run.records if record["status"] == MISSING]
+        absent = run.lost
         if absent:
             lost = f"{len(absent)} of {len(run.records)} records"
             yield f"{lost} of {name} cannot be read; the first: {absent[0]['reason']}"

@@ -210,11 +210,11 @@ def _gap(a: Side, b: Side, setting: Setting) -> tuple[Triple | None, str]:
             return paired_jackknife(values, b.left_out, a.left_out), "paired interval"
         if len(a.each) == len(b.each) > 1:
             return _paired(a.each, b.each), "paired interval"
-    if len(a.each) > 1 and len(b.each) > 1 and None in (a.low, a.high, b.low, b.high):
-        ends = [students_mean(np.array(side.each)) for side in (b, a)]
-        return difference(*((one.value, one.low, one.high) for one in ends)), "interval"
     if None in (a.low, a.high, b.low, b.high):
-        return None, ""
+        if min(len(a.each), len(b.each)) < 2:
+            return None, ""
+        means = [students_mean(np.array(side.each)) for side in (b, a)]
+        return difference(*((mean.value, mean.low, mean.high) for mean in means)), "interval"
     one, two = (first, float(a.low or 0), float(a.high or 0)), (
         second, float(b.low or 0), float(b.high or 0),
     )  # fmt: skip

@@ -53,7 +53,7 @@ CLAIMS: dict[str, Callable[[RunLike], Evidence]] = {
     "ssim-unet": lambda run: quality.restore_direction(run, ("ssim",), "value", -1),
     "restore-fewer-steps": lambda run: quality.restore_direction(run, BOTH, "steps", -1),
     "restore-faster": lambda run: quality.restore_direction(run, BOTH, "time", -1),
-    "low-noise-best": lambda run: quality.best_at(run, "cunet", 50, ("ssim", "lpips")),
+    "low-noise-best": lambda run: quality.best_at(run, "cunet", 50, BOTH),
     "high-noise-ssim": lambda run: quality.best_at(run, "unet", 400, ("ssim",)),
     "high-noise-lpips": lambda run: quality.best_at(run, "cunet", 400, ("lpips",)),
     "generalises": denoising.generalises,

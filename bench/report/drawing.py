@@ -29,17 +29,19 @@ def write_figures(run: RunLike, folder: Path, *, withheld: Collection[str] = ())
             return lambda: f"it would show pictures of {names}, which may not be passed on"
         return partial(attempt, figure, run, folder)
 
-    kept = {i: _as_published(figure, run, folder) for i, figure in enumerate(FIGURES)}
+    published = {i: _as_published(figure, run, folder) for i, figure in enumerate(FIGURES)}
+    kept: dict[int, Result] = {i: files for i, files in published.items() if files}
     # Longest first, else one process is left alone with it at the end.
-    todo = [i for i in kept if kept[i] is None]
+    todo = [i for i in published if i not in kept]
     order = sorted(todo, key=lambda i: FIGURES[i].draw is not draw_levels)
-    results = dict(zip(order, side_by_side([job(FIGURES[i]) for i in order]), strict=True))
+    made = side_by_side([job(FIGURES[i]) for i in order])
+    results = kept | dict(zip(order, made, strict=True))
     drawn = []
     for i, figure in enumerate(FIGURES):
-        published, result = kept[i], results.get(i, "")
-        if published is not None:
-            drawn.append(published)
-        elif isinstance(result, str):
+        result = results[i]
+        if i in kept:
+            figure = replace(figure, caption=f"{figure.caption} {PUBLISHED}")
+        if isinstance(result, str):
             drawn.append(Drawn(figure, (), result))
         elif isinstance(result, dict):
             for name, files in result.items():
@@ -50,13 +52,11 @@ def write_figures(run: RunLike, folder: Path, *, withheld: Collection[str] = ())
     return drawn
 
 
-def _as_published(figure: Figure, run: RunLike, folder: Path) -> Drawn | None:
-    """Return a figure that is there since its run was published, None for one that is not.
+def _as_published(figure: Figure, run: RunLike, folder: Path) -> list[Path]:
+    """Return the files of a figure that are there since its run was published, if they are.
 
     It cannot be drawn again: a published run has left its weights, curves and images behind.
     """
     files = [folder / f"{figure.stem}{suffix}" for suffix in (".png", ".svg")]
-    files = [path for path in files if path.is_file()]
-    if not (figure.stem and files and run.manifest.get("reference")):
-        return None
-    return Drawn(replace(figure, caption=f"{figure.caption} {PUBLISHED}"), tuple(files))
+    kept = bool(figure.stem and run.manifest.get("reference"))
+    return [path for path in files if kept and path.is_file()]

@@ -12,13 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report import perception as q
 from bench.report import restoration as r
 from bench.report import style
 from bench.report.hull import envelope
+from bench.report.labels import keys
 from bench.report.names import ordered, printed
 from bench.report.point_labels import texts_beside
 from bench.report.rows import RunLike, text_of
@@ -260,21 +260,9 @@ def _networks(here: pd.DataFrame) -> list[str]:
 
 def _named_below(figure: Figure, networks: Sequence[str]) -> None:
     """Make the figure higher, and name its lines and marks there."""
-    wide, high = figure.get_size_inches()
     columns = min(3, len(networks))
-    foot = 0.1 + 0.17 * -(-len(networks) // columns)
-    edges = figure.subplotpars
-    figure.set_size_inches(wide, high + foot)
-    figure.subplots_adjust(
-        bottom=(edges.bottom * high + foot) / (high + foot),
-        top=(edges.top * high + foot) / (high + foot),
-    )
-    looks = [(printed(name), style.look(name)) for name in networks]
-    handles = [
-        Line2D([], [], label=words, color=look.colour, linestyle=look.dash, marker=look.marker)
-        for words, look in looks
-    ]
-    figure.legend(handles=handles, loc="lower left", ncols=columns, handlelength=3.2)
+    style.grow(figure, 0.1 + 0.17 * -(-len(networks) // columns))
+    figure.legend(handles=keys(networks), loc="lower left", ncols=columns, handlelength=3.2)
 
 
 def _noisy(here: pd.DataFrame, x: str, y: str) -> tuple[list[tuple[str, float, float]], list[str]]:

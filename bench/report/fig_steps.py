@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 
 from bench.report import restoration as r
 from bench.report import style
-from bench.report.labels import end_labels
+from bench.report.labels import end_labels, keys
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, integer, listed
 
@@ -103,11 +103,8 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
     lines = [Line2D([], [], color=style.GREY, **line) for line in READINGS.values()]
     rows = {"loc": "lower left", "borderaxespad": 0.2}
     figure.legend(handles=lines, ncols=len(lines), **rows)
-    looks = [(printed(name), style.look(name)) for name in names]
-    whose = [
-        Line2D([], [], label=words, color=look.colour, linestyle=look.dash) for words, look in looks
-    ]
-    if whose:
+    if names:
+        whose = keys(names, marker=False)
         above = 0.2 / figure.get_size_inches()[1]
         figure.legend(handles=whose, ncols=1, bbox_to_anchor=(0, above), labelspacing=0.3, **rows)
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from bench.api import BenchError
 from bench.report import style
-from bench.report.labels import end_labels
+from bench.report.labels import end_labels, keys
 from bench.report.names import ordered, printed
 from bench.report.rows import RunLike, ok
 
@@ -184,12 +184,8 @@ def _name_networks(axes: Axes, names: list[str]) -> None:
     lines = math.ceil(len(names) / columns)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** (0.04 + 0.08 * lines))
-    handles = [
-        Line2D([], [], color=style.look(name).colour, marker=style.look(name).marker)
-        for name in names
-    ]
     named = axes.legend(
-        handles, [printed(name) for name in names], loc="upper right", ncols=columns,
+        handles=keys(names, dash=False), loc="upper right", ncols=columns,
         handlelength=1.6, columnspacing=1.2, borderaxespad=0.2,
     )  # fmt: skip
     axes.add_artist(named)  # else the next legend takes its place

@@ -68,6 +68,24 @@ def end_labels(
     line_ends(axes, named, size=7.5, weight="bold")
 
 
+def keys(names: Sequence[str], *, dash: bool = True, marker: bool = True) -> list[Line2D]:
+    """Return what a legend shows of networks and methods: each in its colour, with its name.
+
+    Args:
+        names: Plug-in names.
+        dash: Whether lines are told apart by their dashes, too.
+        marker: Likewise by their marks.
+    """
+    looks = [(name, look(name)) for name in names]
+    return [
+        Line2D(
+            [], [], label=printed(name), color=one.colour, linestyle=one.dash if dash else "-",
+            marker=one.marker if marker else None,
+        )
+        for name, one in looks
+    ]  # fmt: skip
+
+
 def line_ends(axes: Axes, ends: Sequence[Named], *, size: float, weight: str = "normal") -> None:
     """Write texts at the right of the last points, those that end far from the others at theirs.
 

@@ -185,17 +185,28 @@ def fixed(
     rows, columns = figure.axes[0].get_gridspec().get_geometry()
     figure.set_layout_engine(None)
     across, up = wide / columns - left - right, high / rows - bottom - top
-    figure.set_size_inches(wide, high + foot)
     figure.subplots_adjust(
         left=left / wide,
         right=1 - right / wide,
-        bottom=(bottom + foot) / (high + foot),
-        top=1 - top / (high + foot),
+        bottom=bottom / high,
+        top=1 - top / high,
         wspace=(left + right) / across,
         hspace=(bottom + top) / up,
     )
+    grow(figure, foot)
     for axes in figure.axes:
         axes.get_xlim(), axes.get_ylim()  # nothing else puts them to what was drawn
+
+
+def grow(figure: Figure, foot: float) -> None:
+    """Make a figure with fixed panels higher by some inches below them, which stay as they are."""
+    wide, high = figure.get_size_inches()
+    edges = figure.subplotpars
+    figure.set_size_inches(wide, high + foot)
+    figure.subplots_adjust(
+        bottom=(edges.bottom * high + foot) / (high + foot),
+        top=(edges.top * high + foot) / (high + foot),
+    )
 
 
 def log_axis(axes: Axes) -> None:
