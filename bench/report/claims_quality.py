@@ -147,7 +147,7 @@ def least_time(run: RunLike) -> Evidence:
         if verdict.label is Label.REPRODUCED and low <= 0:
             verdict = Verdict(Label.TIE, f"the range reaches {LARGEST.text}, and nothing saved")
         text = f" (the ranges of steps and latency together: {low:.0%} to {high:.0%})"
-    measured = f"{pair[0].dataset}: {less:.0%} of the time saved{text}"
+    measured = f"{pair[0].dataset}: {less:z.0%} of the time saved{text}"
     judged_here = Evidence(measured, images(pair), under(unlike, verdict))
     return _on_all_data((pair for pair, _, _ in found), judged_here)
 
